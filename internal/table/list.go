@@ -1,12 +1,13 @@
 package table
 
-// A listID names one of the policy's queues.
+// A listID names the queue of the policy that an entry is on, if any.
 type listID uint8
 
 const (
 	unlisted listID = iota
 	small
 	main
+	dead // on none and never again
 )
 
 // A list is a queue of entries, linked through their nodes so that any of them
@@ -17,6 +18,15 @@ type list[E any] struct {
 	head, tail *E    // youngest, oldest
 	bytes      int64 // sum of the weights of its entries
 	len        int
+}
+
+// oldest returns the entry at the tail, or the next to it if that is spared; nil
+// if there is none.
+func (l *list[E]) oldest(spared *E) *E {
+	if l.tail == spared && spared != nil {
+		return l.node(spared).prev
+	}
+	return l.tail
 }
 
 // pushHead links e, which is on no list, as the youngest.

@@ -24,9 +24,9 @@ type Node[E any] struct {
 	prev, next *E     // of the list that the entry is on; guarded by Table.mu
 	weight     int64  // bytes; 0: no value; guarded by Table.mu
 	freq       atomic.Uint32
+	stamp      uint16 // when it came to its list, in the policy's ticks; guarded by Table.mu
 	list       listID // guarded by Table.mu
 	pinned     bool   // guarded by Table.mu once the entry is in the index
-	dead       bool   // guarded by Table.mu
 }
 
 // Key returns the key that the entry was added under.

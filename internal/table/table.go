@@ -65,7 +65,7 @@ func New[E any](c Config[E]) *Table[E] {
 		maxBytes: c.MaxBytes,
 		index:    xsync.NewMap[string, *E](),
 	}
-	t.policy.init(c.Node, c.MaxBytes)
+	t.policy.init(c.Node)
 	return t
 }
 
@@ -96,7 +96,7 @@ func (t *Table[E]) Pin(e *E) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.node(e)
-	if n.dead {
+	if n.list == dead {
 		return false
 	}
 	n.pinned = true
@@ -147,7 +147,7 @@ func (t *Table[E]) Drop(e *E, clear func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.node(e)
-	if n.dead {
+	if n.list == dead {
 		return false
 	}
 	clear()
@@ -164,7 +164,7 @@ func (t *Table[E]) Drop(e *E, clear func()) bool {
 func (t *Table[E]) Update(e *E, f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.node(e).dead {
+	if t.node(e).list == dead {
 		return false
 	}
 	f()
@@ -177,7 +177,7 @@ func (t *Table[E]) Update(e *E, f func()) bool {
 func (t *Table[E]) Reserve(n int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n > t.maxBytes-t.reserved.Load() {
+	if n > t.room() {
 		return false
 	}
 	t.makeRoomLocked(n, nil)
@@ -224,30 +224,34 @@ func (t *Table[E]) releaseLocked(n int64) {
 
 func (t *Table[E]) putLocked(e *E, weight int64, publish func()) bool {
 	n := t.node(e)
-	if n.dead || weight > t.maxBytes-t.reserved.Load() {
+	if n.list == dead || weight > t.room() {
 		return false
 	}
-	old := n.weight
-	t.kept.Add(-old)
-	t.makeRoomLocked(weight, e) // T7
-	publish()                   // T1
-	t.kept.Add(weight)
-	if old > 0 {
+	if old := n.weight; old > 0 {
+		t.kept.Add(-old)
+		t.makeRoomLocked(weight, e)
 		t.policy.resize(e, weight)
-		return true
+	} else {
+		earned := t.policy.recall(n.key)
+		t.makeRoomLocked(weight, e)
+		n.weight = weight
+		t.policy.add(e, earned, t.room())
 	}
-	n.weight = weight
-	t.policy.add(e)
+	t.kept.Add(weight)
+	publish()
 	return true
 }
 
+// room is what values may weigh together.
+func (t *Table[E]) room() int64 { return t.maxBytes - t.reserved.Load() }
+
 // makeRoomLocked evicts others than spared, whose weight kept does not contain
-// at the moment, until need more bytes fit. Need is at most MaxBytes less what is
-// reserved, so while they do not fit others have weight.
+// at the moment, until need more bytes fit (T1, T7). Need is at most room, so
+// while it does not fit others have weight.
 func (t *Table[E]) makeRoomLocked(need int64, spared *E) {
-	for t.kept.Load() > t.maxBytes-t.reserved.Load()-need {
-		e := t.policy.evict(spared)
-		t.onEvict(e) // T8
+	for t.kept.Load() > t.room()-need {
+		e := t.policy.evict(spared, t.room())
+		t.onEvict(e)
 		t.unweighLocked(e)
 		t.evicted.Add(1)
 		t.buryLocked(e)
@@ -269,9 +273,9 @@ func (t *Table[E]) unpinLocked(e *E) {
 // buryLocked takes e out of the index unless it is pinned or has a value (T4).
 func (t *Table[E]) buryLocked(e *E) {
 	n := t.node(e)
-	if n.dead || n.pinned || n.weight > 0 {
+	if n.list == dead || n.pinned || n.weight > 0 {
 		return
 	}
-	n.dead = true
+	n.list = dead
 	t.index.Delete(n.key)
 }

@@ -114,8 +114,8 @@ func (w *world) check() {
 	for e := range t.All() {
 		indexed++
 		n := &e.node
-		if n.dead || t.Get(n.key) != e {
-			w.Errorf("T3: %q in the index: dead %v, found %v", n.key, n.dead, t.Get(n.key) == e)
+		if n.list == dead || t.Get(n.key) != e {
+			w.Errorf("T3: %q in the index: dead %v, found %v", n.key, n.list == dead, t.Get(n.key) == e)
 		}
 		if (n.weight > 0) != listed[e] || (n.weight > 0) != (e.value > 0) || n.weight != e.value {
 			w.Errorf("T2: %q: weight %d, listed %v, value %d", n.key, n.weight, listed[e], e.value)
