@@ -1,0 +1,609 @@
+package corral
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/corralcache/corral/internal/invariant"
+	"github.com/corralcache/corral/internal/table"
+)
+
+// An entry is all that the cache knows about one key: at most one value and at
+// most one flight.
+//
+//	value  flight  the entry is                       a Get
+//	–      –       absent, or marked by a failure     starts a flight; while marked: is answered by the mark
+//	–      yes     loading                            parks
+//	yes    –       fresh, stale or spent              returns it; stale: also starts a refresh; spent: starts a flight
+//	yes    yes     refreshing                         returns it while usable, else parks
+//
+// A value whose body still arrives has no flight any more, but growing names
+// the load that writes it.
+//
+// Invariants. This file alone writes an entry.
+//
+//	I1.  At most one flight belongs to a key: at most one entry of a key is in
+//	     the table, and its flight is one pointer. Guarded by mu.
+//	I2.  A flight settles exactly once, on every way out: outcome, error, panic,
+//	     Goexit, deadline, abandonment, Close. Guarded by mu.
+//	I3.  What a flight came to is written before done closes and never after;
+//	     whoever has received from done reads it without a lock.
+//	I4.  A flight writes the entry only while it is the entry's flight: a load
+//	     that was detached, timed out or abandoned cannot write any more.
+//	I5.  An entry is pinned in the table exactly while it has a flight or a
+//	     growing value: it may lose its value meanwhile, never its flight.
+//	I6.  value and mark are written under the table's lock, together with their
+//	     weight: what can be read is counted.
+//	I7.  A value is kept only while no invalidation that concerns it is newer
+//	     than its revision (R2), and answers only callers for whom R1 holds.
+//	I8.  A waiter that leaves takes only itself. The last one cancels the load
+//	     and detaches it from its key in one step, unless it is a refresh or
+//	     FinishAbandoned is set.
+//	I9.  Set wins over a flight that began before it: the flight's waiters get
+//	     the flight's value, and nobody keeps that.
+//	I10. A value that does not fit into MaxBytes is delivered and not kept, nor
+//	     is the value that it would have replaced.
+//	I11. Nothing waits for a load while it holds a lock.
+type entry[V any] struct {
+	node  table.Node[entry[V]]
+	value atomic.Pointer[record[V]] // I6
+	mark  atomic.Pointer[mark]      // I6
+
+	mu      sync.Mutex // before the table's lock and a body's
+	flight  *flight[V]
+	growing *flight[V]
+}
+
+// A record is a value with its times. It is immutable.
+type record[V any] struct {
+	value    V
+	born     int64  // on the cache's clock
+	expiry   int64  // until when it is fresh
+	revision uint64 // v: what was applied when its load began
+	version  uint64 // the number of its flight, or of its Set
+	more     *more  // nil for a value with the cache's own windows and nothing else
+}
+
+// more is what most values do not have.
+type more struct {
+	windows
+	outcome   Outcome
+	tags      []string
+	slots     []uint16
+	validator string
+	body      *growing
+	elsewhere bool // computed by another process: R1 must look at keys too
+}
+
+func (r *record[V]) slots() []uint16 {
+	if r.more == nil {
+		return nil
+	}
+	return r.more.slots
+}
+
+func (r *record[V]) body() *growing {
+	if r.more == nil {
+		return nil
+	}
+	return r.more.body
+}
+
+// A mark is what a load left that came to no value: callers are answered by it
+// until its time has passed.
+type mark struct {
+	pass     bool
+	until    int64
+	err      error // of a failure
+	failures int   // in a row
+}
+
+// forever is the revision beyond all others: "has anything touched it since".
+const forever = math.MaxUint64
+
+// A verdict is what an entry tells a caller to do.
+type verdict uint8
+
+const (
+	give  verdict = iota // take record; launch flight, a refresh, if there is one
+	park                 // wait for flight
+	ride                 // wait for flight, which is too old for Fresh, and ask again
+	lead                 // launch flight and wait for it
+	apart                // the key is marked: load for yourself
+	deny                 // err
+	again                // the entry has left the table: look the key up again
+)
+
+type reply[V any] struct {
+	verdict verdict
+	record  *record[V]
+	flight  *flight[V]
+	err     error // also with give: the failure that record covers
+	early   bool  // with give: XFetch drew the refresh
+}
+
+// ask decides what a caller gets. It is the table above.
+func (e *entry[V]) ask(c *Cache[V], q *query[V]) reply[V] {
+	now := c.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.currentLocked(c)
+	f := e.flight
+	if f != nil && !c.rules.untouched(nil, f.revision, q.since) {
+		e.detachLocked(c) // R1
+		f = nil
+	}
+	state := spent
+	if r != nil {
+		state = judge(now, r.expiry, c.windowsOf(r), c.draw)
+		if q.takes(r, state, now) {
+			answer := reply[V]{verdict: give, record: r, early: state == early}
+			if state != fresh && f == nil {
+				answer.flight = e.refreshLocked(c, q, r, now)
+			}
+			return answer
+		}
+	}
+	if f != nil {
+		return e.parkLocked(c, q, f)
+	}
+	err := e.markedLocked(now)
+	if m := e.mark.Load(); err == nil && m != nil && now < m.until {
+		return reply[V]{verdict: apart}
+	}
+	if err != nil {
+		c.n.paused.inc()
+	} else if err = c.admit(q); err == nil {
+		return e.leadLocked(c, q, r)
+	}
+	if r != nil && q.covers(r, state, now) {
+		return reply[V]{verdict: give, record: r, err: err}
+	}
+	return reply[V]{verdict: deny, err: err}
+}
+
+// currentLocked is the value, unless the rule of revisions has ended it or its
+// body broke off.
+func (e *entry[V]) currentLocked(c *Cache[V]) *record[V] {
+	r := e.value.Load()
+	if r == nil {
+		return nil
+	}
+	if !c.rules.untouched(r.slots(), r.revision, forever) { // I7
+		e.dropLocked(c, Invalidated)
+		return nil
+	}
+	if body := r.body(); body != nil && !body.joinable() {
+		return nil
+	}
+	return r
+}
+
+// markedLocked is the failure that still answers for the key.
+func (e *entry[V]) markedLocked(now int64) error {
+	m := e.mark.Load()
+	if m == nil || m.pass || now >= m.until {
+		return nil
+	}
+	return m.err
+}
+
+// parkLocked counts the caller among a flight's waiters.
+func (e *entry[V]) parkLocked(c *Cache[V], q *query[V], f *flight[V]) reply[V] {
+	if err := c.mayWait(q, f); err != nil {
+		return reply[V]{verdict: deny, err: err}
+	}
+	f.waiters++
+	c.n.joins.inc()
+	if q.demand.fresh && f.id <= q.arrived {
+		return reply[V]{verdict: ride, flight: f}
+	}
+	return reply[V]{verdict: park, flight: f}
+}
+
+// leadLocked starts the entry's flight on behalf of a caller that will wait for it.
+func (e *entry[V]) leadLocked(c *Cache[V], q *query[V], r *record[V]) reply[V] {
+	if e.growing == nil && !c.table.Pin(e) { // I5
+		return reply[V]{verdict: again}
+	}
+	f, err := c.newFlight(q, e, r)
+	if err != nil {
+		e.unpinLocked(c)
+		return reply[V]{verdict: deny, err: err}
+	}
+	e.flight = f
+	return reply[V]{verdict: lead, flight: f}
+}
+
+// refreshLocked starts a flight behind a value, if nothing speaks against it.
+func (e *entry[V]) refreshLocked(c *Cache[V], q *query[V], r *record[V], now int64) *flight[V] {
+	if m := e.mark.Load(); q.loader == nil || m != nil && now < m.until {
+		return nil
+	}
+	if c.admit(q) != nil || e.growing == nil && !c.table.Pin(e) {
+		return nil
+	}
+	f := c.newRefresh(q, e, r)
+	if f == nil {
+		e.unpinLocked(c)
+		return nil
+	}
+	e.flight = f
+	return f
+}
+
+// unpinLocked lets the entry go from the table if it has neither flight nor
+// value (I5).
+func (e *entry[V]) unpinLocked(c *Cache[V]) {
+	if e.flight == nil && e.growing == nil {
+		c.table.Unpin(e)
+	}
+}
+
+// detachLocked parts the flight from its key: it goes on for those who wait,
+// and what it comes to is kept by nobody (I4).
+func (e *entry[V]) detachLocked(c *Cache[V]) {
+	f := e.flight
+	e.flight = nil
+	e.unpinLocked(c)
+	c.n.detached.inc()
+	c.tell(EventInvalidated, &f.run, f.key, nil)
+}
+
+// dropLocked takes the value away, and the mark.
+func (e *entry[V]) dropLocked(c *Cache[V], cause RemovalCause) {
+	grew := e.ungrowLocked()
+	var old *record[V]
+	c.table.Drop(e, func() { old = e.value.Swap(nil); e.mark.Store(nil) })
+	if grew {
+		e.unpinLocked(c)
+	}
+	c.removeLater(e.node.Key(), old, cause)
+}
+
+// ungrowLocked lets a growing body go: those who read it go on. It leaves the
+// pin to the caller.
+func (e *entry[V]) ungrowLocked() bool {
+	f := e.growing
+	if f == nil {
+		return false
+	}
+	e.growing = nil
+	f.out.record.body().window()
+	return true
+}
+
+// putLocked makes a record, or a mark, or both, what the entry has. The pin of
+// the flight that brought them ends. It reports whether they are kept.
+func (e *entry[V]) putLocked(c *Cache[V], r *record[V], m *mark, weight int64) bool {
+	e.ungrowLocked()
+	var old *record[V]
+	kept := c.table.Put(e, table.Put{Weight: weight, Unpin: e.flight == nil, Publish: func() {
+		old = e.value.Swap(r)
+		e.mark.Store(m)
+	}})
+	if !kept { // I10
+		c.table.Drop(e, func() { old = e.value.Swap(nil); e.mark.Store(nil) })
+	}
+	c.removeLater(e.node.Key(), old, Replaced)
+	return kept
+}
+
+// land settles a flight with a value for all, and keeps the value if it may.
+func (e *entry[V]) land(c *Cache[V], f *flight[V], r *record[V], weight int64, keep bool) bool {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled {
+		return false
+	}
+	keep = keep && e.holdsLocked(c, f, r)
+	switch {
+	case e.flight != f:
+	case keep:
+		if f.expired {
+			r = r.endingAt(c.now())
+		}
+		e.flight = nil
+		keep = e.putLocked(c, r, nil, weight)
+	default:
+		e.flight = nil
+		e.dropLocked(c, Replaced)
+		e.unpinLocked(c)
+	}
+	f.settleLocked(result[V]{record: r, kept: keep})
+	return true
+}
+
+// holdsLocked reports whether a flight may write its value into the entry.
+func (e *entry[V]) holdsLocked(c *Cache[V], f *flight[V], r *record[V]) bool {
+	return e.flight == f && !c.closed.Load() && c.keepable(f.key, r) // I4, I7
+}
+
+// header settles a flight with a value whose body is still to come, and says
+// whether that is kept.
+func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64, outcome Outcome, tailSize int64) bool {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled {
+		return false
+	}
+	keep := outcome == Keep && e.holdsLocked(c, f, r) && c.table.Reserve(weight)
+	expected := f.waiters
+	if outcome == Pass {
+		expected = 0
+		if f.leader {
+			expected = 1
+		}
+	}
+	r.more.body = &growing{
+		ledger: c.table, limit: c.o.MaxBytes, stall: c.o.TailTimeout, want: tailSize, idle: f.bodyAbandoned,
+		change: make(chan struct{}), readers: map[*Body]struct{}{}, kept: keep, expected: expected,
+	}
+	out := result[V]{record: r, kept: keep, pass: outcome == Pass}
+	f.out.record = r
+	if e.flight == f {
+		e.dropLocked(c, Replaced)
+		e.flight = nil
+		switch {
+		case keep:
+			e.growing = f
+			c.table.Update(e, func() { e.value.Store(r) })
+		case outcome == Pass:
+			e.passedLocked(c, f)
+		default:
+			e.unpinLocked(c)
+		}
+	}
+	f.settleLocked(out)
+	return true
+}
+
+// grown ends the body of a value that header gave out.
+func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
+	defer c.afterwards()
+	body := f.out.record.body()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	reserved, whole := body.end(err)
+	if !f.out.kept {
+		return
+	}
+	if e.growing != f {
+		c.table.Release(weight)
+		return
+	}
+	if !whole {
+		e.dropLocked(c, Released)
+		c.table.Release(weight)
+		return
+	}
+	e.growing = nil
+	body.settled()
+	if !c.table.Put(e, table.Put{Weight: weight + reserved, Release: weight + reserved, Unpin: e.flight == nil, Publish: func() {}}) {
+		e.dropLocked(c, Released)
+	}
+}
+
+// pass settles a flight with a value for its leader only, or, without a
+// record, with the word that each is to load for itself.
+func (e *entry[V]) pass(c *Cache[V], f *flight[V], r *record[V]) bool {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled {
+		return false
+	}
+	if e.flight == f {
+		e.dropLocked(c, Replaced)
+		e.flight = nil
+		e.passedLocked(c, f)
+	}
+	f.settleLocked(result[V]{record: r, pass: true})
+	return true
+}
+
+// passedLocked marks the key so that nobody parks for nothing.
+func (e *entry[V]) passedLocked(c *Cache[V], f *flight[V]) {
+	if f.passTTL <= 0 {
+		e.unpinLocked(c)
+		return
+	}
+	e.putLocked(c, nil, &mark{pass: true, until: later(c.now(), f.passTTL)}, c.overhead(f.key)+markBytes)
+}
+
+// unmark ends a pass mark early, because a load was for everybody again.
+func (e *entry[V]) unmark(c *Cache[V]) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.mark.Load(); m != nil && m.pass && e.flight == nil && e.growing == nil {
+		e.dropLocked(c, Replaced)
+	}
+}
+
+// fail settles a flight with an error and lets the key rest for the pause.
+func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
+	defer c.afterwards()
+	now := c.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled {
+		return false
+	}
+	m := &mark{failures: 1}
+	if old := e.mark.Load(); old != nil {
+		m.failures = old.failures + 1
+	}
+	pause := c.pause(err, m.failures)
+	m.until = later(now, pause)
+	failure := &LoadError{Cache: c.o.Name, Key: f.key, Err: unwrapAdvice(err), RetryAfter: pause}
+	m.err = failure
+	if e.flight == f {
+		e.flight = nil
+		switch {
+		case pause == 0:
+			e.unpinLocked(c)
+		case e.value.Load() == nil:
+			e.putLocked(c, nil, m, c.overhead(f.key)+markBytes)
+		default:
+			c.table.Update(e, func() { e.mark.Store(m) })
+			e.unpinLocked(c)
+		}
+	}
+	f.settleLocked(result[V]{err: failure})
+	return true
+}
+
+// leave takes a caller off a flight's waiters. lasting says that the load is
+// to go on even if nobody waits.
+func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled { // too late to be left out of those who share it
+		f.forfeit(leader)
+		return
+	}
+	f.waiters--
+	if leader {
+		f.leader = false
+	}
+	f.lasting = f.lasting || lasting
+	if f.waiters > 0 || f.refresh || f.lasting || c.o.FinishAbandoned {
+		return
+	}
+	f.cancel(errAbandoned) // I8: from here to the end of this function is one step
+	if e.flight == f {
+		e.flight = nil
+		e.unpinLocked(c)
+	}
+	c.n.abandoned.inc()
+	c.tell(EventAbandoned, &f.run, f.key, nil)
+	f.settleLocked(result[V]{err: errAbandoned})
+}
+
+// set writes a value that no load brought.
+func (e *entry[V]) set(c *Cache[V], r *record[V], weight int64) (kept, ok bool) {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != nil {
+		e.flight = nil // I9; its pin stays until the value is put
+		c.n.detached.inc()
+	} else if e.growing == nil && !c.table.Pin(e) {
+		return false, false
+	}
+	kept = c.keepable(e.node.Key(), r) && !c.closed.Load()
+	if !kept {
+		e.dropLocked(c, Replaced)
+		e.unpinLocked(c)
+		return false, true
+	}
+	return e.putLocked(c, r, nil, weight), true
+}
+
+// expire ends the freshness of the value now, and of one that is being loaded
+// when it lands.
+func (e *entry[V]) expire(c *Cache[V]) bool {
+	now := c.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != nil {
+		e.flight.expired = true
+	}
+	r := e.currentLocked(c)
+	if r == nil || r.expiry <= now {
+		return r != nil
+	}
+	c.table.Update(e, func() {
+		if e.value.Load() == r {
+			e.value.Store(r.endingAt(now))
+		}
+	})
+	return true
+}
+
+// endingAt is the record with its freshness ended.
+func (r *record[V]) endingAt(now int64) *record[V] {
+	ended := *r
+	ended.expiry = min(r.expiry, now)
+	return &ended
+}
+
+// invalidate drops what began before a revision: the value, the mark and the
+// bond of the flight to the key.
+func (e *entry[V]) invalidate(c *Cache[V], revision uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f := e.flight; f != nil && f.revision < revision {
+		e.detachLocked(c)
+	}
+	r := e.value.Load()
+	if r != nil && r.revision >= revision {
+		return
+	}
+	if r != nil || e.mark.Load() != nil {
+		c.tell(EventInvalidated, nil, e.node.Key(), nil)
+		e.dropLocked(c, Invalidated)
+	}
+}
+
+// release drops everything, because the cache closes.
+func (e *entry[V]) release(c *Cache[V]) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.value.Load() != nil || e.mark.Load() != nil {
+		e.dropLocked(c, Released)
+	}
+}
+
+// evicted clears what the table has chosen to let go. Called under the table's
+// lock and no entry's, which is why value and mark are written under it too.
+func (e *entry[V]) evicted(c *Cache[V]) {
+	r := e.value.Swap(nil)
+	e.mark.Store(nil)
+	c.removeLater(e.node.Key(), r, Evicted)
+}
+
+// begin notes the revision at which a flight's loader is called: what was
+// invalidated while it waited for its turn does not concern its value.
+func (e *entry[V]) begin(c *Cache[V], f *flight[V]) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f.revision = c.rules.applied.Load()
+}
+
+// adopt gives a flight in progress a value that a store had, too old to be an
+// answer but of use for validation and when the load fails.
+func (e *entry[V]) adopt(c *Cache[V], f *flight[V], r *record[V], weight int64) {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != f || f.settled || e.value.Load() != nil || !c.keepable(f.key, r) {
+		return
+	}
+	if e.putLocked(c, r, nil, weight) {
+		f.previous = r
+	}
+}
+
+// settleLocked ends a flight for all who wait (I2, I3).
+func (f *flight[V]) settleLocked(out result[V]) {
+	invariant.Check(!f.settled, "I2: a flight settles exactly once")
+	f.settled = true
+	out.waiters = f.waiters
+	out.source = f.source
+	out.took = time.Since(f.started)
+	f.out = out
+	close(f.done)
+}
+
+// forfeit says that a caller who was counted when the flight settled does not
+// take what it came to.
+func (f *flight[V]) forfeit(leader bool) {
+	if r := f.out.record; r != nil && r.body() != nil && (leader || !f.out.pass) {
+		r.body().forfeit()
+	}
+}

@@ -1,0 +1,139 @@
+package corral
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The closed set of errors that Corral itself answers. Test for them with
+// errors.Is; the text around them names the operation, the cache and the key.
+// An error of the loader comes through as a *LoadError that unwraps to it.
+//
+//	error               what happened                              what the caller should do
+//	ErrInvalidKey       the key is empty or over MaxKeyLen         mend the key; never retry
+//	ErrNoLoader         Get on a cache made with a nil loader      use GetWith
+//	ErrNotFound         the loader knows no value for this key     treat as absent
+//	ErrLoadTimeout      no outcome within LoadTimeout              retry later; the key is free again
+//	ErrOverloaded       a limit with a name was reached            do not retry at once; shed load
+//	ErrCycle            the load waits, in the end, for itself     mend the loader
+//	ErrPanic            the loader panicked or called Goexit       mend the loader
+//	ErrBroken           a growing body broke off                   ask again: nothing of it was kept
+//	ErrUnavailable      the coordinator could not say who computes retry with backoff
+//	ErrNotAcknowledged  an invalidation may or may not be in force repeat it: it is safe to
+//	ErrClosed           Shutdown or Close has begun                stop using this cache
+var (
+	ErrInvalidKey      = errors.New("corral: invalid key")
+	ErrNoLoader        = errors.New("corral: no loader: the cache was made with a nil loader; use GetWith")
+	ErrNotFound        = errors.New("corral: not found")
+	ErrLoadTimeout     = errors.New("corral: load timed out")
+	ErrOverloaded      = errors.New("corral: overloaded")
+	ErrCycle           = errors.New("corral: load cycle")
+	ErrPanic           = errors.New("corral: loader panicked")
+	ErrBroken          = errors.New("corral: body broke off")
+	ErrUnavailable     = errors.New("corral: coordinator unavailable")
+	ErrNotAcknowledged = errors.New("corral: invalidation not acknowledged")
+	ErrClosed          = errors.New("corral: cache closed")
+)
+
+// errAbandoned cancels a load that nobody waits for any more. No caller sees
+// it; a loader finds it with context.Cause.
+var errAbandoned = errors.New("corral: load abandoned: nobody waits for it")
+
+// A LoadError says that the value of a key could not be computed. All who
+// waited for the same load receive the same LoadError, and so does everybody
+// who asks during the pause that follows it.
+type LoadError struct {
+	Cache string // Options.Name
+	Key   string
+	Err   error // what the loader returned, or one of the errors above
+
+	// RetryAfter is how long the key is not tried again, counted from the
+	// moment at which this error was given out; zero means that the next
+	// Get tries.
+	RetryAfter time.Duration
+}
+
+func (e *LoadError) Error() string {
+	text := fmt.Sprintf("corral: load %s %q: %v", e.Cache, e.Key, e.Err)
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf(" (not tried again for %v)", e.RetryAfter.Round(time.Millisecond))
+	}
+	return text
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// A PanicError is what a loader's panic, or its call of runtime.Goexit,
+// becomes for those who wait. errors.Is(err, ErrPanic) holds for it.
+type PanicError struct {
+	Value  any    // what was passed to panic; nil after runtime.Goexit
+	Goexit bool   // the loader called runtime.Goexit
+	Stack  []byte // of the goroutine, as by runtime/debug.Stack
+}
+
+func (e *PanicError) Error() string {
+	if e.Goexit {
+		return fmt.Sprintf("corral: loader called runtime.Goexit\n%s", e.Stack)
+	}
+	return fmt.Sprintf("corral: loader panicked: %v\n%s", e.Value, e.Stack)
+}
+
+func (e *PanicError) Is(target error) bool { return target == ErrPanic }
+
+// Unwrap gives the panic's value when that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// A ManyError holds what GetMany could not get, by key.
+type ManyError struct {
+	Errors map[string]error
+}
+
+func (e *ManyError) Error() string {
+	for key, err := range e.Errors {
+		if len(e.Errors) == 1 {
+			return err.Error()
+		}
+		return fmt.Sprintf("corral: %d keys failed, %q among them: %v", len(e.Errors), key, err)
+	}
+	return "corral: no key failed"
+}
+
+// Unwrap gives the errors in no particular order.
+func (e *ManyError) Unwrap() []error {
+	all := make([]error, 0, len(e.Errors))
+	for _, err := range e.Errors {
+		all = append(all, err)
+	}
+	return all
+}
+
+// RetryAfter wraps a loader's error with the time for which its key is not to
+// be tried again, as an upstream says it with a Retry-After field. It
+// overrides ErrorPause and its doubling; zero or less means no pause.
+func RetryAfter(err error, pause time.Duration) error {
+	return &retryAfter{err, pause}
+}
+
+type retryAfter struct {
+	error
+	pause time.Duration
+}
+
+func (e *retryAfter) Unwrap() error { return e.error }
+
+// NoRetry wraps a loader's error that a repetition within the same load would
+// not mend, so that Options.Retries leaves it alone.
+func NoRetry(err error) error { return &noRetry{err} }
+
+type noRetry struct{ error }
+
+func (e *noRetry) Unwrap() error { return e.error }
+
+// overloaded names the limit that refused a call.
+func overloaded(limit string, value any) error {
+	return fmt.Errorf("%w: %s %v reached", ErrOverloaded, limit, value)
+}

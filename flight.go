@@ -1,0 +1,265 @@
+package corral
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// A flight is one load of one key, and the place where those who wait for it
+// meet. It belongs to an entry until it settles, or is detached.
+type flight[V any] struct {
+	run
+	c        *Cache[V]
+	e        *entry[V] // one of its own, outside the table, when it loads for one caller only
+	loader   Loader[V]
+	bulk     *bulk[V]   // set when GetMany loads it together with others
+	previous *record[V] // the value at its start
+	refresh  bool       // began behind a value: nobody had to wait
+	fresh    bool       // its caller wants no value of a store's or an owner's
+	alone    bool       // loads for one caller, after a pass
+	seated   bool       // has its turn already
+	arrived  bool       // at its bulk load; guarded by bulk.mu
+	source   Source
+	passTTL  time.Duration
+	phase    atomic.Uint32
+
+	base   loadContext
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // I3
+
+	// Guarded by e.mu until the flight has settled.
+	revision uint64 // v
+	waiters  int
+	leader   bool // the caller that began it still waits
+	lasting  bool // goes on although nobody waits
+	expired  bool // Expire came while it loaded
+	settled  bool
+
+	out result[V] // I3
+}
+
+// phases of a flight's goroutine.
+const (
+	inQueue uint32 = iota // in Corral's own hands: it ends when its context does
+	inUser                // in the loader, the store or the coordinator: it may not
+)
+
+// result is what a flight came to.
+type result[V any] struct {
+	record  *record[V] // nil on error, and for a pass that nobody has computed
+	err     error
+	kept    bool
+	pass    bool
+	source  Source
+	waiters int
+	took    time.Duration
+}
+
+// loadContext is what a load's context derives from: no caller's values but
+// those let through, no caller's end.
+type loadContext struct {
+	context.Context
+	deadline time.Time
+	run      *run
+	caller   context.Context // nil unless Options.ContextValues is set
+	let      []any
+}
+
+type runKey struct{}
+
+func (l *loadContext) Deadline() (time.Time, bool) { return l.deadline, true }
+
+func (l *loadContext) Value(key any) any {
+	if key == (runKey{}) {
+		return l.run
+	}
+	if l.caller != nil {
+		for _, let := range l.let {
+			if key == let {
+				return l.caller.Value(key)
+			}
+		}
+	}
+	return nil
+}
+
+// runOf is the load that a context belongs to, nil outside of loads.
+func runOf(ctx context.Context) *run {
+	r, _ := ctx.Value(runKey{}).(*run)
+	return r
+}
+
+// query is one call of Get and its relatives.
+type query[V any] struct {
+	ctx     context.Context
+	key     string
+	loader  Loader[V]
+	demand  demand
+	parent  *run   // the load that asks, if one does
+	since   uint64 // s
+	arrived uint64 // the number of the newest flight at that moment
+	bulk    *bulk[V]
+}
+
+// takes reports whether a value is an answer.
+func (q *query[V]) takes(r *record[V], state freshness, now int64) bool {
+	if q.demand.fresh {
+		return r.version > q.arrived
+	}
+	switch state {
+	case fresh, early:
+		return true
+	case stale:
+		return !q.demand.noStale
+	}
+	return now < later(r.expiry, q.demand.maxStale)
+}
+
+// covers reports whether a value may stand in when a load fails.
+func (q *query[V]) covers(r *record[V], state freshness, now int64) bool {
+	if q.demand.noStale || q.demand.fresh {
+		return false
+	}
+	return state.usableOnError() || now < later(r.expiry, q.demand.maxStale)
+}
+
+// newFlight prepares a flight that a caller waits for. What admit checks has
+// been checked.
+func (c *Cache[V]) newFlight(q *query[V], e *entry[V], previous *record[V]) (*flight[V], error) {
+	if c.parked.Add(1) > int64(c.o.MaxWaiters) {
+		c.parked.Add(-1)
+		return nil, c.refuse(q.key, "MaxWaiters", c.o.MaxWaiters)
+	}
+	f := c.makeFlight(q, e, previous)
+	f.waiters, f.leader = 1, true
+	if q.parent != nil {
+		waiting.add(q.parent, &f.run) // a flight that waits for nobody closes no ring
+	}
+	return f, nil
+}
+
+// newRefresh prepares a flight that nobody waits for: only if it can have its
+// turn at once, so that refreshes give way to misses.
+func (c *Cache[V]) newRefresh(q *query[V], e *entry[V], previous *record[V]) *flight[V] {
+	f := c.makeFlight(q, e, previous)
+	f.refresh = true
+	if f.bulk == nil {
+		if !c.bulkhead.take(&f.seat) {
+			c.refuse(q.key, "MaxLoads", c.o.MaxLoads)
+			return nil
+		}
+		if _, ok := c.rate.reserve(f.started, 0); !ok {
+			c.bulkhead.leave(&f.seat)
+			c.refuse(q.key, "LoadsPerSecond", c.o.LoadsPerSecond)
+			return nil
+		}
+		f.seated = true
+	}
+	return f
+}
+
+func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *flight[V] {
+	f := &flight[V]{
+		run:    run{id: c.lastFlight.Add(1), key: q.key, cache: c, parent: q.parent, started: time.Now()},
+		c:      c,
+		e:      e,
+		loader: q.loader, bulk: q.bulk, previous: previous,
+		fresh:    q.demand.fresh,
+		source:   Loaded,
+		passTTL:  c.o.PassTTL,
+		done:     make(chan struct{}),
+		revision: c.rules.applied.Load(),
+	}
+	f.run.flight = f
+	if c.sharesSeat(q.parent) {
+		f.seat.state = lent
+	}
+	f.base = loadContext{Context: context.Background(), deadline: f.started.Add(c.o.LoadTimeout), run: &f.run}
+	if len(c.o.ContextValues) > 0 {
+		f.base.caller, f.base.let = q.ctx, c.o.ContextValues
+	}
+	f.ctx, f.cancel = context.WithCancelCause(&f.base)
+	if c.o.Trace != nil {
+		f.ctx = c.o.Trace(f.ctx, q.ctx)
+	}
+	return f
+}
+
+// sharesSeat reports whether a load runs inside a load of this cache, whose
+// seat it then uses.
+func (c *Cache[V]) sharesSeat(parent *run) bool {
+	for r := parent; r != nil; r = r.parent {
+		if r.cache == any(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayWait checks the limits on waiters and looks for a cycle, and counts the
+// caller where all is well.
+func (c *Cache[V]) mayWait(q *query[V], f *flight[V]) error {
+	if f.waiters >= c.o.MaxWaitersPerKey {
+		return c.refuse(q.key, "MaxWaitersPerKey", c.o.MaxWaitersPerKey)
+	}
+	if c.parked.Add(1) > int64(c.o.MaxWaiters) {
+		c.parked.Add(-1)
+		return c.refuse(q.key, "MaxWaiters", c.o.MaxWaiters)
+	}
+	if q.parent == nil {
+		return nil
+	}
+	if q.parent.inside(c, q.key) || !waiting.add(q.parent, &f.run) {
+		c.parked.Add(-1)
+		return c.cycle(q.key)
+	}
+	if c.sharesSeat(q.parent) {
+		c.bulkhead.lend(&f.seat)
+	}
+	return nil
+}
+
+// await waits for a flight, for the caller's end, or for the soft deadline.
+// settled says that the flight has.
+func (c *Cache[V]) await(q *query[V], f *flight[V], leader bool) (settled bool, err error) {
+	var soft <-chan time.Time
+	if c.o.SoftTimeout > 0 && !q.demand.noStale && !q.demand.fresh {
+		timer := time.NewTimer(time.Until(f.started.Add(c.o.SoftTimeout)))
+		defer timer.Stop()
+		soft = timer.C
+	}
+	defer c.unpark(q, f)
+	for {
+		select {
+		case <-f.done:
+			return true, nil
+		case <-q.ctx.Done():
+			f.e.leave(c, f, leader, false)
+			return false, ended(q.ctx)
+		case <-soft:
+			soft = nil
+			if _, ok := c.cover(q); ok {
+				f.e.leave(c, f, leader, true)
+				return false, nil
+			}
+		}
+	}
+}
+
+func (c *Cache[V]) unpark(q *query[V], f *flight[V]) {
+	c.parked.Add(-1)
+	if q.parent != nil {
+		waiting.remove(q.parent, &f.run)
+	}
+}
+
+// bodyAbandoned is called when the last reader of a body has left while it
+// still arrives.
+func (f *flight[V]) bodyAbandoned() {
+	if f.refresh || f.c.o.FinishAbandoned || f.out.record.body().mostlyHere() {
+		return
+	}
+	f.cancel(errAbandoned)
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package invariant
+
+// Enabled says whether Check checks.
+const Enabled = true

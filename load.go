@@ -1,0 +1,521 @@
+package corral
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+)
+
+// heartbeat is how often a lease is extended while its holder computes.
+const heartbeat = time.Second
+
+// launch starts a flight's goroutine.
+func (c *Cache[V]) launch(f *flight[V]) {
+	c.n.flights.inc()
+	if f.refresh {
+		c.n.refreshes.inc()
+	}
+	c.tell(EventLoadStarted, &f.run, f.key, nil)
+	if !c.roster.enter(&f.run) {
+		f.e.fail(c, f, ErrClosed)
+		f.cancel(ErrClosed)
+		return
+	}
+	go c.fly(f)
+}
+
+// fly carries a flight to its end. Whatever the loader does, the flight
+// settles (I2) and the goroutine leaves nothing behind.
+func (c *Cache[V]) fly(f *flight[V]) {
+	returned := false
+	defer func() {
+		if !returned {
+			c.failed(f, caught(recover()), nil)
+		}
+		if f.bulk != nil {
+			f.bulk.arrive(f, false)
+		}
+		c.bulkhead.leave(&f.seat)
+		f.cancel(nil)
+		if c.roster.leave(&f.run) {
+			c.n.zombieResults.inc()
+			c.tell(EventZombieDropped, &f.run, f.key, nil)
+		}
+	}()
+	c.carry(f)
+	returned = true
+}
+
+// caught is the error of a loader that did not return: what recover gave, nil
+// for runtime.Goexit.
+func caught(value any) error {
+	return &PanicError{Value: value, Goexit: value == nil, Stack: debug.Stack()}
+}
+
+// carry asks in the designed order: store, coordinator, loader.
+func (c *Cache[V]) carry(f *flight[V]) {
+	f.phase.Store(inUser)
+	if c.o.Store != nil && f.previous == nil && !f.fresh && !f.alone && c.fromStore(f) {
+		return
+	}
+	if c.o.Coordinator != nil && !f.alone {
+		c.fromOwner(f)
+		return
+	}
+	c.compute(f, nil)
+}
+
+// compute calls the loader, in its turn, and settles the flight.
+func (c *Cache[V]) compute(f *flight[V], lease Lease) {
+	if lease != nil {
+		beating, stop := context.WithCancel(f.ctx)
+		defer stop()
+		go beat(beating, lease)
+	}
+	item, err := c.load(f)
+	if err == nil {
+		err = c.settle(f, item, lease)
+	}
+	if err != nil {
+		c.failed(f, err, lease)
+	}
+}
+
+// beat extends a lease until ctx ends or the lease is lost.
+func beat(ctx context.Context, lease Lease) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-lease.Lost():
+			return
+		case <-ticker.C:
+			lease.Extend(ctx) // an error shows as Lost
+		}
+	}
+}
+
+// load waits for its turn and calls the loader, again if it fails and retries
+// are left.
+func (c *Cache[V]) load(f *flight[V]) (Item[V], error) {
+	if f.bulk != nil {
+		if item, err, done := f.bulk.join(f); done {
+			return item, err
+		}
+	}
+	if err := c.turn(f.ctx, &f.run, f); err != nil {
+		return Item[V]{}, err
+	}
+	c.budget.load()
+	for attempt := 1; ; attempt++ {
+		f.e.begin(c, f)
+		c.n.loads.inc()
+		f.phase.Store(inUser)
+		item, err := f.call()
+		if err == nil || attempt > c.o.Retries || !c.mayRetry(f, err) {
+			return item, err
+		}
+		c.n.retries.inc()
+		c.tell(EventRetried, &f.run, f.key, err)
+		delay := pauseAfter(attempt, c.o.RetryDelay, c.o.LoadTimeout, 0.5, c.draw())
+		f.phase.Store(inQueue)
+		if sleep(f.ctx, delay) != nil {
+			return item, err
+		}
+	}
+}
+
+func (f *flight[V]) call() (Item[V], error) {
+	if f.previous == nil {
+		return f.loader.Load(f.ctx, f.key, nil)
+	}
+	prev := f.c.item(f.previous)
+	if body := f.previous.body(); body != nil {
+		if prev.Body = body.join(f.ctx, false); prev.Body == nil {
+			return f.loader.Load(f.ctx, f.key, nil)
+		}
+		defer prev.Body.Close()
+	}
+	return f.loader.Load(f.ctx, f.key, &prev)
+}
+
+// mayRetry reports whether a failure may be tried again within this flight.
+func (c *Cache[V]) mayRetry(f *flight[V], err error) bool {
+	var never *noRetry
+	var later *retryAfter
+	switch {
+	case f.ctx.Err() != nil, errors.As(err, &never), errors.As(err, &later),
+		errors.Is(err, ErrNotFound), errors.Is(err, ErrCycle), errors.Is(err, ErrOverloaded):
+		return false
+	}
+	return c.budget.retry()
+}
+
+// turn waits for the rate and for a seat.
+func (c *Cache[V]) turn(ctx context.Context, r *run, f *flight[V]) error {
+	if f != nil && f.seated {
+		return nil
+	}
+	if f != nil {
+		f.phase.Store(inQueue)
+	}
+	now := time.Now()
+	wait, ok := c.rate.reserve(now, r.started.Add(c.o.LoadTimeout).Sub(now))
+	if !ok {
+		return c.refuse(r.key, "LoadsPerSecond", c.o.LoadsPerSecond)
+	}
+	if err := sleep(ctx, wait); err != nil {
+		return err
+	}
+	return c.bulkhead.wait(ctx, &r.seat)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// settle gives out what the loader returned. An error means that the flight
+// has not settled yet.
+func (c *Cache[V]) settle(f *flight[V], item Item[V], lease Lease) error {
+	r, weight, err := c.record(f, &item)
+	if err != nil {
+		return err
+	}
+	if item.Outcome == Pass && item.PassTTL != 0 {
+		f.passTTL = max(item.PassTTL, 0)
+	}
+	if item.Tail != nil {
+		c.stream(f, &item, r, weight, lease)
+		return nil
+	}
+	if item.Outcome == Pass {
+		c.finish(f, EventPassed, f.e.pass(c, f, r), weight)
+		c.n.passes.inc()
+		c.answerLease(f, lease, func(ctx context.Context) error { return lease.Pass(ctx) })
+		return nil
+	}
+	keep := item.Outcome != Share && !lost(lease) && !f.alone
+	if !f.e.land(c, f, r, weight, keep) {
+		return nil
+	}
+	c.finish(f, c.landing(f, item.Outcome), true, weight)
+	if f.alone {
+		c.unmark(f.key)
+	}
+	c.answerLease(f, lease, func(ctx context.Context) error { return c.fill(ctx, f, r, lease) })
+	if f.out.kept {
+		c.keepInStore(f.key, r)
+	}
+	return nil
+}
+
+// landing counts what became of a value and names the event for it.
+func (c *Cache[V]) landing(f *flight[V], outcome Outcome) EventKind {
+	if outcome == NotModified {
+		c.n.notModified.inc()
+	}
+	switch {
+	case !f.out.kept:
+		c.n.shares.inc()
+		return EventShared
+	case f.previous != nil:
+		return EventRefreshed
+	}
+	return EventLanded
+}
+
+// finish tells how a flight ended, unless it had ended before.
+func (c *Cache[V]) finish(f *flight[V], kind EventKind, settled bool, size int64) {
+	c.roster.settled(&f.run)
+	if !settled {
+		return
+	}
+	took := time.Since(f.started)
+	c.n.took(took)
+	if c.events.listening() {
+		c.events.emit(Event{Kind: kind, Cache: c.o.Name, Key: f.key, Time: time.Now(), Flight: f.id,
+			Source: f.source, Took: took, Waiters: f.out.waiters, Size: size, Err: f.out.err})
+	}
+}
+
+func lost(lease Lease) bool {
+	if lease == nil {
+		return false
+	}
+	select {
+	case <-lease.Lost():
+		return true
+	default:
+		return false
+	}
+}
+
+// answerLease tells the owner how a load ended. It has a load's time to do so,
+// also when nobody waits for the load any more.
+func (c *Cache[V]) answerLease(f *flight[V], lease Lease, answer func(context.Context) error) {
+	if lease == nil {
+		return
+	}
+	f.phase.Store(inUser)
+	ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
+	defer cancel()
+	if err := answer(ctx); err != nil {
+		c.warn("the coordinator did not take the outcome of a load", f.key, err)
+	}
+}
+
+// stream gives out a value at header time and then runs its tail.
+func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int64, lease Lease) {
+	outcome := item.Outcome
+	if outcome == NotModified || outcome == Keep && (lost(lease) || f.alone) {
+		outcome = Share
+	}
+	if !f.e.header(c, f, r, weight, outcome, item.TailSize) {
+		item.Tail(f.ctx, refusingWriter{context.Cause(f.ctx)})
+		return
+	}
+	if outcome == Pass {
+		c.n.passes.inc()
+	} else if !f.out.kept {
+		c.n.shares.inc()
+	}
+	c.finish(f, EventHeader, true, weight)
+	if outcome == Pass {
+		c.answerLease(f, lease, func(ctx context.Context) error { return lease.Pass(ctx) })
+	} else if lease != nil {
+		body := r.body().join(f.ctx, false)
+		filled := make(chan struct{})
+		go func() {
+			defer close(filled)
+			c.answerLease(f, lease, func(ctx context.Context) error { return c.fillBody(ctx, f, r, body, lease) })
+		}()
+		defer func() { <-filled }()
+	}
+	err := c.tail(f, item, r.body())
+	f.e.grown(c, f, weight, err)
+	if err != nil {
+		c.warn("a body broke off", f.key, err)
+		c.tell(EventFailed, &f.run, f.key, err)
+	} else if f.out.kept {
+		c.tell(EventLanded, &f.run, f.key, nil)
+		c.keepInStore(f.key, r)
+	}
+}
+
+// tail runs an item's Tail. A tail that panics breaks its body and nothing else.
+func (c *Cache[V]) tail(f *flight[V], item *Item[V], body *growing) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = caught(recover())
+			body.end(err) // in case of Goexit nobody sees err
+			c.warn("a tail did not return", f.key, err)
+		}
+	}()
+	idle := time.AfterFunc(c.o.TailTimeout, func() { f.cancel(fmt.Errorf("%w: nothing arrived for %v", ErrLoadTimeout, c.o.TailTimeout)) })
+	defer idle.Stop()
+	err = item.Tail(f.ctx, &tailWriter{bodyWriter{body, f.ctx}, idle, c.o.TailTimeout, c.afterwards})
+	if cause := context.Cause(f.ctx); err != nil && cause != nil {
+		err = cause
+	}
+	returned = true
+	return err
+}
+
+// tailWriter is a body's writer with a watch on the source.
+type tailWriter struct {
+	bodyWriter
+	idle    *time.Timer
+	timeout time.Duration
+	after   func()
+}
+
+func (w *tailWriter) Write(p []byte) (int, error) {
+	w.idle.Stop()
+	defer w.idle.Reset(w.timeout)
+	defer w.after()
+	return w.bodyWriter.Write(p)
+}
+
+// refusingWriter is what the tail of a load gets that nobody wants any more.
+type refusingWriter struct{ err error }
+
+func (w refusingWriter) Write([]byte) (int, error) {
+	if w.err == nil {
+		return 0, errAbandoned
+	}
+	return 0, w.err
+}
+
+// failed settles a flight with an error, unless it has settled before.
+func (c *Cache[V]) failed(f *flight[V], err error, lease Lease) {
+	settled := f.e.fail(c, f, err)
+	c.finish(f, EventFailed, settled, 0)
+	if settled {
+		c.n.failures.inc()
+		if errors.Is(err, ErrPanic) {
+			c.n.panics.inc()
+		}
+		c.warn("a load failed", f.key, err)
+	}
+	c.answerLease(f, lease, func(ctx context.Context) error {
+		var failure *LoadError
+		if errors.As(f.out.err, &failure) {
+			return lease.Fail(ctx, failure.Err, failure.RetryAfter)
+		}
+		return lease.Fail(ctx, err, 0)
+	})
+}
+
+// expire is the deadline: it frees the key, whatever the loader does.
+func (f *flight[V]) expire() {
+	c := f.c
+	err := ErrLoadTimeout
+	user := f.phase.Load() == inUser
+	if !user {
+		err = overloaded("MaxLoads", c.o.MaxLoads)
+	}
+	if f.e.fail(c, f, err) {
+		c.finish(f, EventTimedOut, true, 0)
+		c.n.failures.inc()
+		c.n.timeouts.inc()
+		c.warn("a load timed out", f.key, err)
+	}
+	f.cancel(err)
+	if user {
+		c.roster.bury(&f.run)
+	}
+}
+
+// end settles a flight because the cache closes.
+func (f *flight[V]) end(err error) {
+	f.c.finish(f, EventFailed, f.e.fail(f.c, f, err), 0)
+	f.cancel(err)
+}
+
+// pause is how long a key rests after a failure. What Corral itself refused
+// says nothing about the key.
+func (c *Cache[V]) pause(err error, failures int) time.Duration {
+	var advice *retryAfter
+	switch {
+	case errors.As(err, &advice):
+		return max(advice.pause, 0)
+	case errors.Is(err, ErrOverloaded), errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed),
+		errors.Is(err, ErrCycle), errors.Is(err, errAbandoned):
+		return 0
+	}
+	return pauseAfter(failures, c.o.ErrorPause, c.o.MaxErrorPause, c.o.Jitter, c.draw())
+}
+
+// unwrapAdvice takes RetryAfter and NoRetry off an error: they were for us.
+func unwrapAdvice(err error) error {
+	for {
+		switch wrapped := err.(type) {
+		case *retryAfter:
+			err = wrapped.error
+		case *noRetry:
+			err = wrapped.error
+		default:
+			return err
+		}
+	}
+}
+
+// record makes of a loader's item what the cache keeps, and says how much it
+// weighs.
+func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error) {
+	if len(item.Tags) > c.o.MaxTags {
+		return nil, 0, fmt.Errorf("corral: the loader gave %d tags, MaxTags is %d: give fewer, or raise it", len(item.Tags), c.o.MaxTags)
+	}
+	if item.Outcome > NotModified {
+		return nil, 0, fmt.Errorf("corral: the loader gave outcome %d: use Keep, Share, Pass or NotModified", item.Outcome)
+	}
+	if item.Outcome == NotModified {
+		if f.previous == nil {
+			return nil, 0, errors.New("corral: the loader answered NotModified, but prev was nil: answer with the value")
+		}
+		item.Value = f.previous.value
+		if body := f.previous.body(); body != nil {
+			item.Body = &Body{of: body}
+		}
+	}
+	size := item.Size
+	if size <= 0 && item.Outcome != Pass {
+		var err error
+		if size, err = c.sizeOf(item.Value); err != nil {
+			return nil, 0, err
+		}
+	}
+	r := c.describe(item, time.Since(f.started))
+	r.revision, r.version = f.revision, f.id
+	weight := c.overhead(f.key) + size
+	if r.more != nil {
+		weight += moreBytes + int64(len(r.more.validator))
+		for _, tag := range r.more.tags {
+			weight += tagBytes + int64(len(tag))
+		}
+		if body := r.more.body; body != nil {
+			n, whole := body.bytes()
+			if !whole {
+				return nil, 0, errors.New("corral: the loader returned the Body of prev, which is not whole")
+			}
+			weight += n
+		}
+	}
+	return r, weight, nil
+}
+
+// describe gives an item its times.
+func (c *Cache[V]) describe(item *Item[V], cost time.Duration) *record[V] {
+	now := c.now()
+	ttl := lifetime(item.TTL, c.o.TTL, override(item.Jitter, c.o.Jitter), c.draw())
+	r := &record[V]{value: item.Value, born: now, expiry: later(now, ttl)}
+	w := windows{
+		staleFor:     override(item.StaleFor, c.o.StaleFor),
+		staleOnError: override(item.StaleOnError, c.o.StaleOnError),
+		beta:         override(item.EarlyRefresh, c.o.EarlyRefresh),
+	}
+	if w == c.standard && w.beta == 0 && len(item.Tags) == 0 && item.Validator == "" &&
+		item.Body == nil && item.Tail == nil && (item.Outcome == Keep || item.Outcome == NotModified) {
+		return r
+	}
+	w.cost = cost
+	r.more = &more{windows: w, outcome: item.Outcome, tags: item.Tags, slots: c.rules.slots(item.Tags), validator: item.Validator}
+	if item.Outcome == NotModified {
+		r.more.outcome = Keep
+	}
+	if item.Body != nil && item.Outcome != Share && item.Outcome != Pass {
+		r.more.body = item.Body.of
+	}
+	return r
+}
+
+func (c *Cache[V]) sizeOf(value V) (size int64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("corral: Options.Size panicked: %v: it must take every value", p)
+		}
+	}()
+	if size = c.o.Size(value); size < 0 {
+		return 0, fmt.Errorf("corral: Options.Size gave %d: it must be 0 or more", size)
+	}
+	return size, nil
+}
+
+// draw is a number in (0, 1].
+func randomDraw() float64 { return 1 - rand.Float64() }

@@ -1,0 +1,300 @@
+package corral
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// bulkLinger is how long a bulk load waits for keys that the store or the
+// coordinator has not answered yet; a key that comes later is loaded singly.
+const bulkLinger = 5 * time.Millisecond
+
+// GetMany returns the values of keys. Each key is answered as by Get, and
+// meets single Gets in one load; what is missing is loaded in at most one call
+// of a BulkLoader, and what is stale is refreshed in at most one more behind
+// it. Keys that fail are left out and named by a *ManyError; the others are
+// there nevertheless.
+func (c *Cache[V]) GetMany(ctx context.Context, keys []string, options ...GetOption) (map[string]V, error) {
+	var d demand
+	for _, option := range options {
+		option(&d)
+	}
+	values := make(map[string]V, len(keys))
+	var failures map[string]error
+	fail := func(key string, err error) {
+		if failures == nil {
+			failures = map[string]error{}
+		}
+		failures[key] = err
+	}
+	take := func(key string, found found[V], err error) {
+		if err == nil {
+			found.letBodyGo()
+			var value V
+			if value, err = c.clone(key, found.record.value); err == nil {
+				values[key] = value
+				return
+			}
+		}
+		fail(key, err)
+	}
+
+	waits := c.askMany(ctx, keys, d, take)
+	for _, w := range waits {
+		result, done, err := c.wait(w.query, w.answer)
+		if err == nil && !done { // an invalidation came between: as a single Get from here
+			result, err = c.find(ctx, w.query.key, c.loader, d)
+		}
+		take(w.query.key, result, err)
+	}
+	if failures != nil {
+		return values, &ManyError{failures}
+	}
+	return values, nil
+}
+
+// pending is a key of GetMany that waits for a flight.
+type pending[V any] struct {
+	query  *query[V]
+	answer reply[V]
+}
+
+// askMany asks every entry before it waits for any, so that all loads begin
+// together. Keys that are answered at once go to take.
+func (c *Cache[V]) askMany(ctx context.Context, keys []string, d demand, take func(string, found[V], error)) []pending[V] {
+	defer c.afterwards()
+	var missing, behind *bulk[V]
+	if loader, ok := c.loader.(BulkLoader[V]); ok && len(keys) > 1 {
+		missing = newBulk(c, loader, runOf(ctx))
+		behind = newBulk(c, loader, nil)
+	}
+	var waits []pending[V]
+	asked := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if asked[key] {
+			continue
+		}
+		asked[key] = true
+		q := &query[V]{ctx: ctx, key: key, loader: c.loader, demand: d, parent: runOf(ctx),
+			since: c.rules.applied.Load(), arrived: c.lastFlight.Load(), bulk: missing}
+		found, answer, err := c.askOne(q, missing, behind)
+		switch {
+		case err != nil || answer.verdict == give:
+			take(key, found, err)
+		default:
+			waits = append(waits, pending[V]{q, answer})
+		}
+	}
+	missing.start()
+	behind.start()
+	return waits
+}
+
+// askOne asks one entry and puts a flight that it begins into a bulk load.
+func (c *Cache[V]) askOne(q *query[V], missing, behind *bulk[V]) (found[V], reply[V], error) {
+	if err := c.checkKey(q.key); err != nil {
+		return found[V]{}, reply[V]{}, err
+	}
+	for {
+		e, answer := c.consult(q)
+		if f := answer.flight; f != nil && answer.verdict == lead {
+			c.together(f, missing)
+		} else if f != nil && answer.verdict == give {
+			c.together(f, behind)
+		}
+		switch answer.verdict {
+		case give:
+			return c.given(e, q, &answer), answer, nil
+		case deny:
+			return found[V]{}, answer, c.denied(q, answer.err)
+		case apart:
+			f, err := c.beginApart(q)
+			return found[V]{}, reply[V]{verdict: lead, flight: f}, err
+		case park, ride, lead:
+			return found[V]{}, answer, nil
+		}
+	}
+}
+
+// together puts a flight into a bulk load, or launches it alone.
+func (c *Cache[V]) together(f *flight[V], b *bulk[V]) {
+	if f.bulk = b; b == nil {
+		c.launch(f)
+		return
+	}
+	b.flights = append(b.flights, f)
+}
+
+// A bulk is one call of a BulkLoader for the flights of several keys. Each
+// flight keeps its own waiters, deadline and outcome; the call has a goroutine
+// and a seat of its own, and is cancelled when none of its flights waits any more.
+type bulk[V any] struct {
+	run
+	c      *Cache[V]
+	loader BulkLoader[V]
+	base   loadContext
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	phase  atomic.Uint32
+	landed chan struct{} // closed when items and err are there
+	items  map[string]Item[V]
+	err    error
+
+	flights []*flight[V] // before start only
+
+	mu      sync.Mutex // guards what is below
+	open    int        // flights that have neither joined nor ended
+	joined  []*flight[V]
+	waiting int           // of joined
+	late    bool          // the call has its keys
+	full    chan struct{} // closed when open falls to zero
+}
+
+func newBulk[V any](c *Cache[V], loader BulkLoader[V], parent *run) *bulk[V] {
+	return &bulk[V]{
+		run: run{cache: c, parent: parent}, c: c, loader: loader,
+		landed: make(chan struct{}), full: make(chan struct{}),
+	}
+}
+
+// start launches the flights, and the call that loads them.
+func (b *bulk[V]) start() {
+	if b == nil || len(b.flights) == 0 {
+		return
+	}
+	b.run.id = b.c.lastFlight.Add(1)
+	b.run.key = b.flights[0].key
+	b.run.started = time.Now()
+	b.run.flight = b
+	if b.c.sharesSeat(b.run.parent) {
+		b.run.seat.state = lent
+	}
+	b.base = loadContext{Context: context.Background(), deadline: b.run.started.Add(b.c.o.LoadTimeout), run: &b.run}
+	b.ctx, b.cancel = context.WithCancelCause(&b.base)
+	b.open = len(b.flights)
+	for _, f := range b.flights {
+		b.c.launch(f)
+	}
+	if !b.c.roster.enter(&b.run) {
+		b.err = ErrClosed
+		close(b.landed)
+		return
+	}
+	go b.fly()
+}
+
+// join waits for the call on behalf of a flight. done is false for one that
+// comes too late and has to load its key alone.
+func (b *bulk[V]) join(f *flight[V]) (item Item[V], err error, done bool) {
+	f.phase.Store(inQueue)
+	waiting.add(&f.run, &b.run)
+	defer waiting.remove(&f.run, &b.run)
+	if !b.arrive(f, true) {
+		return item, nil, false
+	}
+	select {
+	case <-b.landed:
+	case <-f.ctx.Done():
+		b.forsake()
+		return item, context.Cause(f.ctx), true
+	}
+	if b.err != nil {
+		return item, b.err, true
+	}
+	item, ok := b.items[f.key]
+	if !ok {
+		return item, ErrNotFound, true
+	}
+	return item, nil, true
+}
+
+// arrive counts a flight that joins, or that ended without the call.
+func (b *bulk[V]) arrive(f *flight[V], joins bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.arrived {
+		return false
+	}
+	f.arrived = true
+	if b.open--; b.open == 0 {
+		close(b.full)
+	}
+	if b.late || !joins {
+		return false
+	}
+	b.joined = append(b.joined, f)
+	b.waiting++
+	return true
+}
+
+// forsake says that a joined flight has ended before the call.
+func (b *bulk[V]) forsake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting--; b.waiting == 0 && b.late {
+		b.cancel(errAbandoned)
+	}
+}
+
+func (b *bulk[V]) fly() {
+	returned := false
+	defer func() {
+		if !returned {
+			b.err = caught(recover())
+		}
+		close(b.landed)
+		b.c.bulkhead.leave(&b.run.seat)
+		b.cancel(nil)
+		if b.c.roster.leave(&b.run) {
+			b.c.n.zombieResults.inc()
+			b.c.tell(EventZombieDropped, &b.run, b.run.key, nil)
+		}
+	}()
+	b.items, b.err = b.call()
+	returned = true
+}
+
+// call loads what has joined.
+func (b *bulk[V]) call() (map[string]Item[V], error) {
+	timer := time.NewTimer(bulkLinger)
+	defer timer.Stop()
+	select {
+	case <-b.full:
+	case <-timer.C:
+	}
+	b.mu.Lock()
+	b.late = true
+	flights := b.joined
+	abandoned := b.waiting == 0
+	b.mu.Unlock()
+	if abandoned {
+		return nil, errAbandoned
+	}
+	if err := b.c.turn(b.ctx, &b.run, nil); err != nil {
+		return nil, err
+	}
+	b.c.budget.load()
+	b.c.n.loads.inc()
+	keys := make([]string, len(flights))
+	for i, f := range flights {
+		keys[i] = f.key
+		f.e.begin(b.c, f)
+	}
+	b.phase.Store(inUser)
+	return b.loader.LoadMany(b.ctx, keys)
+}
+
+// expire is the call's deadline. Its flights have the same and are settled on
+// their own.
+func (b *bulk[V]) expire() {
+	b.cancel(ErrLoadTimeout)
+	if b.phase.Load() == inUser {
+		b.c.roster.bury(&b.run)
+	}
+}
+
+func (b *bulk[V]) end(err error) { b.cancel(err) }
+
+func (b *bulk[V]) describe() (FlightInfo, bool) { return FlightInfo{}, false }

@@ -1,0 +1,141 @@
+package corral
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// A Coordinator decides who may compute, among processes that share keys. Nil
+// in the Options means that nobody else asks.
+//
+// Contract, which corraltest checks:
+//
+//   - Revisions are numbers that all processes share and that never fall.
+//     Before Watch's callback has returned for a revision, no Answer carries a
+//     value that an invalidation up to it concerns, unless Record.Revision says
+//     so: the cache checks every record again.
+//   - Join blocks while another process computes, until ctx ends.
+//   - Invalidate returns nil only once no process, this one included, will hand
+//     out what the target concerns: here, once the callback of Watch has
+//     returned for it. Otherwise it returns ErrNotAcknowledged.
+//   - All methods may be called at once from many goroutines.
+type Coordinator interface {
+	Join(ctx context.Context, request Request) (Answer, error)
+	Invalidate(ctx context.Context, target Target) error
+	// Watch calls apply for every invalidation, in the order of revisions, one
+	// at a time, until ctx ends, and returns why it ended. An Invalidation
+	// without a target only moves the revision on.
+	Watch(ctx context.Context, apply func(Invalidation)) error
+}
+
+// A Request asks the owner of a key for its value or for the right to compute it.
+type Request struct {
+	Key      string
+	Revision uint64  // s: what this process had applied when its caller arrived
+	Fresh    bool    // a cached value will not do
+	Refresh  bool    // nobody waits: a value is here, and a lease may be refused
+	Previous *Record // what a refresh validates, without its value; else nil
+	Wait     time.Duration
+}
+
+// An AnswerKind says which field of an Answer counts.
+type AnswerKind uint8
+
+const (
+	AnswerValue       AnswerKind = iota // Record: a value, fresh
+	AnswerStale                         // Record: a value past its freshness, within its windows
+	AnswerLease                         // Lease: compute it
+	AnswerPass                          // each caller computes for itself
+	AnswerError                         // Err: the outcome of the load elsewhere
+	AnswerOverloaded                    // the owner refuses; do not retry at once
+	AnswerUnavailable                   // nobody can say; ErrUnavailable
+)
+
+// An Answer is what Join came to.
+type Answer struct {
+	Kind       AnswerKind
+	Record     *Record
+	Lease      Lease
+	Err        error
+	RetryAfter time.Duration // with AnswerError: the pause of the key
+}
+
+// A Lease is the right to compute one key. The cache ends it by exactly one of
+// Fill, Fail and Pass, and calls Extend every second until then. Lost is
+// closed when the lease is void: what is computed after that goes to this
+// process's own callers and is kept by nobody.
+type Lease interface {
+	Fill(ctx context.Context, record *Record) error
+	Fail(ctx context.Context, cause error, retryAfter time.Duration) error
+	Pass(ctx context.Context) error
+	Extend(ctx context.Context) error
+	Lost() <-chan struct{}
+}
+
+// A Store is where finished values survive. Nil in the Options means nowhere.
+//
+// Contract, which corraltest checks:
+//
+//   - Get returns nil, nil for a key it does not have. A record's durations are
+//     remaining ones at the moment of Get.
+//   - A record that a Delete with a revision above the record's concerns is not
+//     returned once that Delete has returned nil.
+//   - Put replaces the record of its key as a whole or not at all. It reads
+//     Body to its end before it returns, when there is one.
+//   - All methods may be called at once from many goroutines.
+//
+// A store that outlives the process also implements Revisioned, or its records
+// could look newer than an invalidation of the next process.
+type Store interface {
+	Get(ctx context.Context, key string) (*Record, error)
+	Put(ctx context.Context, key string, record *Record) error
+	Delete(ctx context.Context, invalidation Invalidation) error
+}
+
+// Revisioned is a Store that knows the highest revision it has seen. A cache
+// without a Coordinator counts on from there.
+type Revisioned interface {
+	Revision(ctx context.Context) (uint64, error)
+}
+
+// A Record is a value on its way between processes or to a store: bytes and
+// remaining durations, no instants.
+type Record struct {
+	Value []byte
+	// Body reads the body of a value that has one; nil otherwise. Whoever
+	// receives the record closes it. BodySize is its length, -1 if unknown.
+	Body     io.ReadCloser
+	BodySize int64
+
+	Revision     uint64        // v: what was applied when its load began
+	Outcome      Outcome       // Keep or Share
+	Age          time.Duration // since it was computed
+	TTL          time.Duration // remaining; negative when stale
+	StaleFor     time.Duration // windows, from the end of TTL
+	StaleOnError time.Duration
+	EarlyRefresh float64       // β
+	Cost         time.Duration // how long it took to compute: XFetch's Δ
+	Tags         []string
+	Validator    string
+}
+
+// A Target says what an invalidation concerns.
+type Target struct {
+	Keys []string
+	Tags []string
+	All  bool
+}
+
+// An Invalidation is a target with the revision at which it takes effect.
+type Invalidation struct {
+	Revision uint64
+	Target
+}
+
+// A Codec turns values into bytes for a Coordinator or a Store. Decode must
+// not keep its argument.
+type Codec[V any] interface {
+	Encode(value V) ([]byte, error)
+	Decode(data []byte) (V, error)
+}

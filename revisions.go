@@ -1,0 +1,151 @@
+package corral
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
+
+// tagSlots is the size of the table of tag revisions. A collision invalidates
+// too much, never too little.
+const tagSlots = 1 << 16
+
+// recentKeys is how many key invalidations are remembered exactly.
+const recentKeys = 4096
+
+// revisions is the rule by which a value is too old to be given or kept.
+//
+// A value carries v, what was applied when its load began; a caller carries s,
+// what was applied when it arrived.
+//
+//	R1. A value answers a caller only if no invalidation that concerns it lies in (v, s].
+//	R2. A value is kept only while none lies in (v, applied].
+//	R3. applied never falls, and covers a revision only once tags, all and
+//	    recent show it.
+//
+// Without a Coordinator the numbers come from a local counter; with one, from
+// its Watch. Nothing else differs.
+//
+// Entries drop their value and detach their flight when their key is
+// invalidated, so recent is asked only for values that come from elsewhere: a
+// store, another process. Where the newest invalidation of a tag lies after s,
+// an older one within (v, s] may be hidden behind it, and the value is refused:
+// that costs one more load and is never stale.
+type revisions struct {
+	applied atomic.Uint64
+	all     atomic.Uint64                           // the newest that concerns everything
+	tags    atomic.Pointer[[tagSlots]atomic.Uint64] // made by the first invalidation of a tag
+	seed    maphash.Seed
+
+	mu     sync.Mutex // orders writers; guards what is below
+	recent map[string]uint64
+	order  []string // ring of the keys in recent, oldest at next
+	next   int
+	floor  uint64 // the newest revision that has left the ring
+}
+
+func newRevisions(start uint64) *revisions {
+	r := &revisions{seed: maphash.MakeSeed(), recent: map[string]uint64{}, floor: start}
+	r.applied.Store(start)
+	return r
+}
+
+// slot is where a tag's revision stands.
+func (r *revisions) slot(tag string) uint16 { return uint16(maphash.String(r.seed, tag)) }
+
+func (r *revisions) slots(tags []string) []uint16 {
+	if len(tags) == 0 {
+		return nil
+	}
+	slots := make([]uint16, len(tags))
+	for i, tag := range tags {
+		slots[i] = r.slot(tag)
+	}
+	return slots
+}
+
+// apply makes an invalidation visible to all later decisions (R3). A revision
+// of zero is given the next number of the local counter. It returns the
+// invalidation as applied.
+func (r *revisions) apply(inv Invalidation) Invalidation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if inv.Revision == 0 {
+		inv.Revision = r.applied.Load() + 1
+	}
+	if len(inv.Tags) > 0 && r.tags.Load() == nil {
+		r.tags.Store(new([tagSlots]atomic.Uint64))
+	}
+	for _, tag := range inv.Tags {
+		raise(&r.tags.Load()[r.slot(tag)], inv.Revision)
+	}
+	if inv.All {
+		raise(&r.all, inv.Revision)
+	}
+	for _, key := range inv.Keys {
+		r.rememberLocked(key, inv.Revision)
+	}
+	raise(&r.applied, inv.Revision)
+	return inv
+}
+
+func raise(n *atomic.Uint64, to uint64) {
+	if n.Load() < to {
+		n.Store(to)
+	}
+}
+
+func (r *revisions) rememberLocked(key string, revision uint64) {
+	if _, known := r.recent[key]; known {
+		r.recent[key] = max(r.recent[key], revision)
+		return
+	}
+	if len(r.order) < recentKeys {
+		r.order = append(r.order, key)
+	} else {
+		oldest := r.order[r.next]
+		r.floor = max(r.floor, r.recent[oldest])
+		delete(r.recent, oldest)
+		r.order[r.next] = key
+		r.next = (r.next + 1) % recentKeys
+	}
+	r.recent[key] = revision
+}
+
+// untouched reports whether no invalidation of tags or of all lies in (v, s].
+// It is what a value of this process needs beyond the fate of its entry.
+func (r *revisions) untouched(slots []uint16, v, s uint64) bool {
+	if v >= s {
+		return true
+	}
+	if r.all.Load() > v {
+		return false
+	}
+	if len(slots) == 0 {
+		return true
+	}
+	tags := r.tags.Load()
+	if tags == nil {
+		return true
+	}
+	for _, slot := range slots {
+		if tags[slot].Load() > v {
+			return false
+		}
+	}
+	return true
+}
+
+// untouchedElsewhere is untouched for a value that came from outside this
+// process: key invalidations count too, and what is older than the ring's
+// floor is refused.
+func (r *revisions) untouchedElsewhere(key string, slots []uint16, v, s uint64) bool {
+	if v >= s {
+		return true
+	}
+	r.mu.Lock()
+	last := r.recent[key]
+	floor := r.floor
+	r.mu.Unlock()
+	return v >= floor && last <= v && r.untouched(slots, v, s)
+}

@@ -1,0 +1,113 @@
+package corral
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Stats are counts since the cache was made, and gauges of now. Counts are
+// exact; they are read one after another, not in one instant.
+type Stats struct {
+	Hits        uint64 // answered by a fresh value
+	StaleHits   uint64 // answered by a stale value
+	Misses      uint64 // calls that began a load, or were refused one
+	Joins       uint64 // calls that parked on another's load
+	Loads       uint64 // calls of the loader, retries included
+	Flights     uint64 // loads begun, refreshes included, whatever answered them
+	Refreshes   uint64 // flights behind a value
+	EarlyDraws  uint64 // of these, by XFetch
+	Failures    uint64 // flights that ended in an error
+	Timeouts    uint64 // of these, at their deadline
+	Panics      uint64 // of these, by a panic or Goexit
+	Retries     uint64
+	Abandoned   uint64 // flights cancelled because nobody waited
+	Shares      uint64 // outcomes not kept: Share, invalidated, or without room
+	Passes      uint64
+	NotModified uint64
+	RemoteHits  uint64 // flights answered by another process
+	StoreHits   uint64 // flights answered by the store
+	StoreErrors uint64
+	Refused     uint64 // calls and refreshes that met a limit
+	Paused      uint64 // calls answered with the last failure
+	Cycles      uint64
+
+	Evictions     uint64
+	Invalidations uint64 // calls, or messages of a coordinator
+	Detached      uint64 // flights that an invalidation or Set parted from their key
+	ZombieResults uint64 // results dropped because their flight had ended
+	DroppedEvents uint64 // by subscribers whose buffer was full
+
+	Entries       int
+	Bytes         int64 // kept
+	BytesInFlight int64
+	MaxBytes      int64
+	Running       int // loads whose goroutine has not returned
+	Waiters       int
+	Zombies       int // of Running, those past their deadline
+
+	// LoadTimes counts flights by how long they took: LoadTimes[i] those below
+	// LoadTimeBounds()[i] and not below the bound before; the last one has no
+	// bound. LoadTime is their sum.
+	LoadTimes [loadTimeBuckets + 1]uint64
+	LoadTime  time.Duration
+}
+
+// loadTimeBuckets bounds double from 1 ms to 65.536 s.
+const loadTimeBuckets = 17
+
+// LoadTimeBounds are the upper bounds of Stats.LoadTimes.
+func LoadTimeBounds() []time.Duration {
+	bounds := make([]time.Duration, loadTimeBuckets)
+	for i := range bounds {
+		bounds[i] = time.Millisecond << i
+	}
+	return bounds
+}
+
+type counter struct{ atomic.Uint64 }
+
+func (c *counter) inc() { c.Add(1) }
+
+type counters struct {
+	hits striped
+
+	staleHits, misses, joins, loads, flights, refreshes, earlyDraws counter
+	failures, timeouts, panics, retries, abandoned, shares, passes  counter
+	notModified, remoteHits, storeHits, storeErrors                 counter
+	refused, paused, cycles, invalidations, detached, zombieResults counter
+	loadTimes                                                       [loadTimeBuckets + 1]counter
+	loadNanos                                                       counter
+}
+
+// took files how long a flight ran.
+func (c *counters) took(d time.Duration) {
+	c.loadTimes[min(bits.Len64(uint64(d/time.Millisecond)), loadTimeBuckets)].inc()
+	c.loadNanos.Add(uint64(d))
+}
+
+// stripes is a power of two, large against the processors of one socket.
+const stripes = 32
+
+// striped is a counter whose increments rarely meet on one cache line.
+type striped [stripes]struct {
+	n counter
+	_ [56]byte
+}
+
+// inc picks a stripe by the address of the caller's stack: goroutines that run
+// at the same time have different ones. Go offers no processor number.
+func (s *striped) inc() {
+	var here byte
+	at := uintptr(unsafe.Pointer(&here))
+	s[(at>>11^at>>16)%stripes].n.inc()
+}
+
+func (s *striped) sum() uint64 {
+	var sum uint64
+	for i := range s {
+		sum += s[i].n.Load()
+	}
+	return sum
+}
