@@ -23,7 +23,7 @@ type bucket [slotsPerBucket]ghost
 
 const (
 	slotsPerBucket = 16 // a cache line
-	minBuckets     = 4
+	minBuckets     = 16 // 1 KiB
 )
 
 // A ghost is, from the top: 17 bits of the key's hash, never all zero; one bit

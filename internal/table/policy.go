@@ -170,7 +170,9 @@ func (p *policy[E]) age(e *E) uint16 { return p.now - p.node(e).stamp }
 
 func (p *policy[E]) len() int { return p.small.len + p.main.len }
 
-func (p *policy[E]) smallRoom(room int64) int64 { return int64(p.share * float64(room)) }
+// smallRoom is what small is entitled to. Never nothing: main would be all there
+// is, with no newcomer to compare.
+func (p *policy[E]) smallRoom(room int64) int64 { return max(1, int64(p.share*float64(room))) }
 
 func (p *policy[E]) listOf(n *Node[E]) *list[E] {
 	if n.list == small {
