@@ -19,7 +19,8 @@ type flight[V any] struct {
 	fresh    bool       // its caller wants no value of a store's or an owner's
 	alone    bool       // loads for one caller, after a pass
 	seated   bool       // has its turn already
-	arrived  bool       // at its bulk load; guarded by bulk.mu
+	arrived  bool       // at its bulk load, or ended without it; guarded by bulk.mu
+	joined   bool       // waits for its bulk load; guarded by bulk.mu
 	source   Source
 	passTTL  time.Duration
 	phase    atomic.Uint32

@@ -387,7 +387,7 @@ func (f *flight[V]) expire() {
 	c := f.c
 	err := ErrLoadTimeout
 	user := f.phase.Load() == inUser
-	if !user {
+	if !user && (f.bulk == nil || f.bulk.phase.Load() == inQueue) {
 		err = overloaded("MaxLoads", c.o.MaxLoads)
 	}
 	if f.e.fail(c, f, err) {

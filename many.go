@@ -142,12 +142,12 @@ type bulk[V any] struct {
 	items  map[string]Item[V]
 	err    error
 
-	flights []*flight[V] // before start only
+	flights []*flight[V] // not changed after start
 
-	mu      sync.Mutex // guards what is below
-	open    int        // flights that have neither joined nor ended
-	joined  []*flight[V]
-	waiting int           // of joined
+	mu      sync.Mutex    // guards what is below, and its flights' arrived and joined
+	open    int           // flights that have neither joined nor ended
+	joined  int           // flights that wait for the call, or did
+	waiting int           // of these, those that still do
 	late    bool          // the call has its keys
 	full    chan struct{} // closed when open falls to zero
 }
@@ -224,7 +224,8 @@ func (b *bulk[V]) arrive(f *flight[V], joins bool) bool {
 	if b.late || !joins {
 		return false
 	}
-	b.joined = append(b.joined, f)
+	f.joined = true
+	b.joined++
 	b.waiting++
 	return true
 }
@@ -264,12 +265,8 @@ func (b *bulk[V]) call() (map[string]Item[V], error) {
 	case <-b.full:
 	case <-timer.C:
 	}
-	b.mu.Lock()
-	b.late = true
-	flights := b.joined
-	abandoned := b.waiting == 0
-	b.mu.Unlock()
-	if abandoned {
+	flights := b.take()
+	if len(flights) == 0 {
 		return nil, errAbandoned
 	}
 	if err := b.c.turn(b.ctx, &b.run, nil); err != nil {
@@ -284,6 +281,24 @@ func (b *bulk[V]) call() (map[string]Item[V], error) {
 	}
 	b.phase.Store(inUser)
 	return b.loader.LoadMany(b.ctx, keys)
+}
+
+// take is what has joined, in the order in which it was asked for; none when
+// nobody waits any more. Who comes later is late.
+func (b *bulk[V]) take() []*flight[V] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late = true
+	if b.waiting == 0 {
+		return nil
+	}
+	joined := make([]*flight[V], 0, b.joined)
+	for _, f := range b.flights {
+		if f.joined {
+			joined = append(joined, f)
+		}
+	}
+	return joined
 }
 
 // expire is the call's deadline. Its flights have the same and are settled on
