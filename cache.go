@@ -349,7 +349,7 @@ func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (found[V], bo
 	case out.pass && (!leader || out.record == nil):
 		result, err := c.loadApart(q)
 		return result, true, err
-	case !leader && !c.answers(q.key, out.record, q.since): // R1
+	case !c.answers(q.key, out.record, q.since): // R1
 		f.forfeit(leader)
 		return found[V]{}, false, nil
 	}

@@ -306,35 +306,35 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 		}()
 		defer func() { <-filled }()
 	}
-	err := c.tail(f, item, r.body())
-	f.e.grown(c, f, weight, err)
-	if err != nil {
-		c.warn("a body broke off", f.key, err)
-		c.tell(EventFailed, &f.run, f.key, err)
-	} else if f.out.kept {
-		c.tell(EventLanded, &f.run, f.key, nil)
-		c.keepInStore(f.key, r)
-	}
+	c.tail(f, item, r, weight)
 }
 
-// tail runs an item's Tail. A tail that panics breaks its body and nothing else.
-func (c *Cache[V]) tail(f *flight[V], item *Item[V], body *growing) (err error) {
+// tail runs an item's Tail and ends the body with what it came to. A tail that
+// panics breaks its body and nothing else.
+func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64) {
+	var err error
 	returned := false
+	idle := time.AfterFunc(c.o.TailTimeout, func() { f.cancel(fmt.Errorf("%w: nothing arrived for %v", ErrLoadTimeout, c.o.TailTimeout)) })
 	defer func() {
 		if !returned {
 			err = caught(recover())
-			body.end(err) // in case of Goexit nobody sees err
-			c.warn("a tail did not return", f.key, err)
+		}
+		idle.Stop()
+		f.e.grown(c, f, weight, err)
+		switch {
+		case err != nil:
+			c.warn("a body broke off", f.key, err)
+			c.tell(EventFailed, &f.run, f.key, err)
+		case f.out.kept:
+			c.tell(EventLanded, &f.run, f.key, nil)
+			c.keepInStore(f.key, r)
 		}
 	}()
-	idle := time.AfterFunc(c.o.TailTimeout, func() { f.cancel(fmt.Errorf("%w: nothing arrived for %v", ErrLoadTimeout, c.o.TailTimeout)) })
-	defer idle.Stop()
-	err = item.Tail(f.ctx, &tailWriter{bodyWriter{body, f.ctx}, idle, c.o.TailTimeout, c.afterwards})
+	err = item.Tail(f.ctx, &tailWriter{bodyWriter{r.body(), f.ctx}, idle, c.o.TailTimeout, c.afterwards})
 	if cause := context.Cause(f.ctx); err != nil && cause != nil {
 		err = cause
 	}
 	returned = true
-	return err
 }
 
 // tailWriter is a body's writer with a watch on the source.

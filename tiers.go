@@ -62,7 +62,7 @@ func (c *Cache[V]) takeIn(f *flight[V], r *record[V], record *Record, weight int
 		return
 	}
 	c.finish(f, EventHeader, true, weight)
-	f.e.grown(c, f, weight, c.tail(f, &item, r.body()))
+	c.tail(f, &item, r, weight)
 }
 
 // fromOwner asks the coordinator for the value or for the right to compute it.
