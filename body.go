@@ -20,16 +20,17 @@ const (
 // A Body is one caller's view of a body, from its beginning, while it arrives
 // and after. Reads wait for bytes that are still to come; they end with io.EOF
 // when the body is whole, with an error that is ErrBroken when it broke off,
-// and with the cause of the caller's context when that ended first. A Body is
-// for one goroutine; Close may be called from any.
+// and, if they have to wait, with the cause of the caller's context when that
+// ends first. A Body is for one goroutine; Close may be called from any.
 type Body struct {
-	of   *growing
-	ctx  context.Context
-	at   *chunk // guarded by of.mu
-	off  int    // within at
-	pos  int64  // from the beginning
-	err  error  // why this reader was cut off
-	open bool
+	of  *growing
+	ctx context.Context
+
+	// Guarded by of.mu.
+	at   *chunk        // nil as long as nothing has been read
+	off  int           // within at
+	err  error         // why this reader gets no more
+	gone chan struct{} // closed when err is set; nil while no Read waits
 }
 
 // Read implements io.Reader.
@@ -55,8 +56,14 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 			return written, err
 		}
 		n, err := w.Write(data)
+		if n < 0 || n > len(data) {
+			return written, fmt.Errorf("corral: write body: the writer says that it took %d bytes of %d", n, len(data))
+		}
 		b.advance(n)
 		written += int64(n)
+		if err == nil && n < len(data) {
+			err = io.ErrShortWrite
+		}
 		if err != nil {
 			return written, err
 		}
@@ -65,13 +72,17 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 
 // Close gives up the rest of the body. It is safe to call it twice.
 func (b *Body) Close() error {
+	b.leave(io.ErrClosedPipe)
+	return nil
+}
+
+func (b *Body) leave(why error) {
 	b.of.mu.Lock()
-	abandoned := b.of.removeLocked(b, io.ErrClosedPipe)
+	abandoned := b.of.removeLocked(b, why)
 	b.of.mu.Unlock()
 	if abandoned != nil {
 		abandoned()
 	}
-	return nil
 }
 
 // Len is how many bytes have arrived, and whether they are all of them.
@@ -84,54 +95,64 @@ func (b *Body) Len() (n int64, whole bool) {
 // next waits for bytes at the reader's place. They stay valid: a body only
 // grows, and a chunk that is let go is left to the collector.
 func (b *Body) next() ([]byte, error) {
-	g := b.of
-	g.mu.Lock()
 	for {
-		if b.err != nil {
-			err := b.err
-			g.mu.Unlock()
-			return nil, err
+		data, change, err := b.look()
+		if change == nil {
+			return data, err
 		}
-		if b.at == nil {
-			b.at = g.head // nothing had arrived when this reader came
-		}
-		for b.at != nil && b.off == len(b.at.data) && b.at.next != nil {
-			b.at, b.off = b.at.next, 0
-		}
-		if b.at != nil && b.off < len(b.at.data) {
-			data := b.at.data[b.off:]
-			g.mu.Unlock()
-			return data, nil
-		}
-		if g.ended {
-			err := g.err
-			g.mu.Unlock()
-			if err == nil {
-				err = io.EOF
-			}
-			return nil, err
-		}
-		change := g.change
-		g.mu.Unlock()
 		select {
 		case <-change:
+		case <-b.gone:
 		case <-b.ctx.Done():
-			b.Close()
-			return nil, context.Cause(b.ctx)
+			b.leave(context.Cause(b.ctx))
 		}
-		g.mu.Lock()
 	}
 }
 
+// look gives what is at the reader's place, or what to wait for.
+func (b *Body) look() (data []byte, change <-chan struct{}, err error) {
+	g := b.of
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if b.err != nil {
+		return nil, nil, b.err
+	}
+	if b.at == nil {
+		b.at = g.head
+	} else if b.off == cap(b.at.data) && b.at.next != nil {
+		b.at, b.off = b.at.next, 0
+	}
+	if b.at != nil && b.off < len(b.at.data) {
+		return b.at.data[b.off:], nil, nil
+	}
+	if g.ended {
+		why := g.err
+		if why == nil {
+			why = io.EOF
+		}
+		g.removeLocked(b, why)
+		return nil, nil, why
+	}
+	if g.change == nil {
+		g.change = make(chan struct{})
+	}
+	if b.gone == nil {
+		b.gone = make(chan struct{})
+	}
+	return nil, g.change, nil
+}
+
 func (b *Body) advance(n int) {
-	if n == 0 {
+	g := b.of
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n == 0 || b.err != nil {
 		return
 	}
-	b.of.mu.Lock()
+	*g.placeLocked(b)--
 	b.off += n
-	b.pos += int64(n)
-	b.of.readLocked()
-	b.of.mu.Unlock()
+	*g.placeLocked(b)++
+	g.freeLocked()
 }
 
 // A ledger counts bytes in flight against the cache's bound.
@@ -145,26 +166,34 @@ type ledger interface {
 //	state      readers          memory
 //	whole      may join         all of it, counted by the entry
 //	kept       may join         all so far, reserved in the ledger
-//	windowed   those it has     what lies between its slowest reader and its end, reserved
-//	broken     see the error    as windowed
+//	windowed   those expected   what lies between its slowest reader and its end, reserved
+//	broken     those expected   as windowed
 //
 // kept becomes whole at a good end, windowed when the cache lets the value go
 // or has no room for it; both become broken at a bad end.
 //
-//	B1. size only grows; bytes once written do not change.
-//	B2. A reader that joined sees every byte from the first, in order, or an error.
+//	B1. size only grows, until ended; bytes once written do not change.
+//	B2. A reader that joined sees every byte from the first, in order, or an
+//	    error; it sees io.EOF only where the writer's last byte was taken.
 //	B3. held is what the ledger has reserved for the chunks from head on.
 //	B4. Nobody joins a windowed or a broken body beyond those expected.
+//	B5. Each reader stands in exactly one count: that of the chunk whose bytes
+//	    it still needs, or atEnd, that of those who need the next one.
+//
+// Readers are counted by chunk so that a read costs the same among ten
+// thousand readers as alone; looking for the slowest at each read would not.
 type growing struct {
-	ledger ledger
-	stall  time.Duration // Options.TailTimeout
-	limit  int64         // Options.MaxBytes, for the error
-	want   int64         // Item.TailSize: 0 if unknown
-	idle   func()        // called without mu when the last reader leaves a body that still arrives
+	ledger  ledger
+	stall   time.Duration // Options.TailTimeout
+	limit   int64         // Options.MaxBytes, for the error
+	want    int64         // Item.TailSize: 0 if unknown
+	largest int64         // beyond this size it is not kept; 0: whatever its size
+	idle    func()        // called without mu when the last reader leaves a body that still arrives
 
-	mu       sync.Mutex // guards what is below
-	change   chan struct{}
-	head     *chunk
+	mu       sync.Mutex    // guards what is below, every chunk and every reader's place
+	change   chan struct{} // closed when bytes or the end come; nil while no reader waits
+	moved    chan struct{} // closed when readers have made room; nil while the writer does not wait
+	head     *chunk        // nil before the first chunk, and when all are freed
 	last     *chunk
 	size     int64
 	freed    int64 // offset of head
@@ -172,27 +201,34 @@ type growing struct {
 	kept     bool
 	ended    bool
 	err      error
+	refused  error // what the writer was told: all that it writes later is refused too
 	readers  map[*Body]struct{}
+	atEnd    int  // readers who have read all chunks that are full
 	expected int  // callers who will join, counted when the header was given out
 	counted  bool // held has gone over to the entry, which counts it now
 }
 
 type chunk struct {
-	data []byte
-	next *chunk
+	data    []byte
+	next    *chunk
+	readers int // who need bytes of it, those that are still to come included
 }
+
+func (c *chunk) full() bool { return len(c.data) == cap(c.data) }
 
 // join adds a reader. expected says that it was counted when the header was
 // given out. It returns nil when the beginning is no longer there.
 func (g *growing) join(ctx context.Context, expected bool) *Body {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if expected {
+	if expected && g.expected > 0 {
 		g.expected--
+		wake(&g.moved)
 	} else if !g.kept || g.err != nil {
-		return nil // B4
+		return nil // B4: also an expected one that came after it was cut
 	}
-	b := &Body{of: g, ctx: ctx, at: g.head, open: true}
+	b := &Body{of: g, ctx: ctx}
+	*g.placeLocked(b)++
 	g.readers[b] = struct{}{}
 	return b
 }
@@ -200,9 +236,10 @@ func (g *growing) join(ctx context.Context, expected bool) *Body {
 // forfeit says that an expected reader will not come.
 func (g *growing) forfeit() {
 	g.mu.Lock()
-	g.expected--
-	g.readLocked()
+	g.expected = max(g.expected-1, 0)
+	g.freeLocked()
 	abandoned := g.abandonedLocked()
+	wake(&g.moved)
 	g.mu.Unlock()
 	if abandoned != nil {
 		abandoned()
@@ -210,61 +247,57 @@ func (g *growing) forfeit() {
 }
 
 // removeLocked ends a reader and returns what to call, without mu, when it was
-// the last one of a body that still arrives.
+// the last one of a body that still arrives. A Read that waits is woken.
 func (g *growing) removeLocked(b *Body, why error) func() {
-	if !b.open {
+	if b.err != nil {
 		return nil
 	}
-	b.open, b.err = false, why
-	b.at = nil
+	*g.placeLocked(b)--
+	b.err, b.at = why, nil
+	if b.gone != nil {
+		close(b.gone)
+	}
 	delete(g.readers, b)
-	g.readLocked()
+	g.freeLocked()
+	wake(&g.moved)
 	return g.abandonedLocked()
 }
 
 func (g *growing) abandonedLocked() func() {
-	if len(g.readers) == 0 && g.expected <= 0 && !g.ended {
+	if g.desertedLocked() && !g.ended {
 		return g.idle
 	}
 	return nil
 }
 
-// readLocked lets go of what all readers of a windowed body have read, and
-// wakes the writer.
-func (g *growing) readLocked() {
-	if g.kept {
+// desertedLocked reports whether nobody reads and nobody is going to.
+func (g *growing) desertedLocked() bool { return len(g.readers) == 0 && g.expected == 0 }
+
+// placeLocked is the count that a reader stands in (B5).
+func (g *growing) placeLocked(b *Body) *int {
+	at := b.at
+	if at == nil {
+		at = g.head
+	} else if b.off == cap(at.data) {
+		at = at.next
+	}
+	if at == nil {
+		return &g.atEnd
+	}
+	return &at.readers
+}
+
+// freeLocked lets go of what all readers of a windowed body have read.
+func (g *growing) freeLocked() {
+	if g.kept || g.expected > 0 {
 		return
 	}
-	slowest := g.slowestLocked()
-	for g.head != nil && g.freed+int64(len(g.head.data)) <= slowest {
-		if g.head.next == nil && !g.ended {
-			break // the writer may still append to it
-		}
-		g.freed += int64(len(g.head.data))
-		g.releaseLocked(int64(cap(g.head.data)))
-		g.head = g.head.next
+	for c := g.head; c != nil && c.readers == 0 && (c.full() || g.ended); c = g.head {
+		g.freed += int64(len(c.data))
+		g.releaseLocked(int64(cap(c.data)))
+		g.head = c.next
+		wake(&g.moved)
 	}
-	if g.head == nil {
-		g.last = nil
-	}
-	g.wakeLocked()
-}
-
-// slowestLocked is how far every reader has read.
-func (g *growing) slowestLocked() int64 {
-	if g.expected > 0 {
-		return g.freed
-	}
-	slowest := g.size
-	for b := range g.readers {
-		slowest = min(slowest, b.pos)
-	}
-	return slowest
-}
-
-func (g *growing) wakeLocked() {
-	close(g.change)
-	g.change = make(chan struct{})
 }
 
 func (g *growing) releaseLocked(n int64) {
@@ -274,125 +307,138 @@ func (g *growing) releaseLocked(n int64) {
 	}
 }
 
+func wake(c *chan struct{}) {
+	if *c != nil {
+		close(*c)
+		*c = nil
+	}
+}
+
 // bodyWriter is what a Tail writes to.
 type bodyWriter struct {
 	*growing
 	ctx context.Context
 }
 
-// Write appends to the body. It waits while the slowest reader of a body that
-// is not kept is too far behind, and cuts off readers that hold it up for
-// longer than the stall time.
+// Write appends to the body. It waits while a body that is not kept has no
+// room, and cuts off the readers that have made none for the stall time. After
+// an error all that is written is refused: a body has no holes.
 func (w bodyWriter) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
-		if err := context.Cause(w.ctx); err != nil {
-			return written, err
-		}
-		room, err := w.room(len(p))
+		n, wait, err := w.add(p, context.Cause(w.ctx))
 		if err != nil {
 			return written, err
 		}
-		n := min(room, len(p))
-		if n == 0 {
-			continue
+		if wait != nil {
+			w.await(wait)
 		}
-		w.append(p[:n])
 		p, written = p[n:], written+n
 	}
 	return written, nil
 }
 
-// room makes sure that the last chunk takes at least one byte and says how
-// many it takes; zero asks to try again.
-func (g *bodyWriter) room(want int) (int, error) {
-	g.mu.Lock()
-	if g.last != nil && len(g.last.data) < cap(g.last.data) {
-		defer g.mu.Unlock()
-		return cap(g.last.data) - len(g.last.data), nil
-	}
-	if !g.kept {
-		if g.abandonedLocked() != nil {
-			g.mu.Unlock()
-			return 0, errAbandoned
-		}
-		if g.size-g.slowestLocked() >= bodyWindow {
-			return 0, g.waitLocked()
-		}
-	}
-	n := int64(min(max(want, firstChunk), maxChunk))
-	if g.size >= maxChunk {
-		n = maxChunk
-	}
-	if g.ledger.Reserve(n) {
-		g.held += n
-		c := &chunk{data: make([]byte, 0, n)}
-		if g.last == nil {
-			g.head = c
-		} else {
-			g.last.next = c
-		}
-		g.last = c
-		g.mu.Unlock()
-		return int(n), nil
-	}
-	if g.kept {
-		g.windowLocked()
-		g.mu.Unlock()
-		return 0, nil
-	}
-	if g.size > g.slowestLocked() {
-		return 0, g.waitLocked()
-	}
-	g.mu.Unlock()
-	return 0, overloaded("MaxBytes", g.limit)
-}
-
-// waitLocked waits until a reader has moved, and lets mu go.
-func (g *bodyWriter) waitLocked() error {
-	change := g.change
-	before := g.slowestLocked()
-	g.mu.Unlock()
-	timer := time.NewTimer(g.stall)
+// await waits for room, for the stall time at most.
+func (w bodyWriter) await(wait <-chan struct{}) {
+	timer := time.NewTimer(w.stall)
 	defer timer.Stop()
+	select {
+	case <-wait:
+	case <-w.ctx.Done():
+	case <-timer.C:
+		w.cut(wait)
+	}
+}
+
+// add appends what fits into one chunk, or says what to wait for. cause is why
+// nothing may be written any more, if so.
+func (g *growing) add(p []byte, cause error) (n int, wait <-chan struct{}, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended {
+		return 0, nil, io.ErrClosedPipe // B1
+	}
+	if g.refused == nil {
+		g.refused = cause
+	}
+	if g.refused == nil && (g.last == nil || g.last.full()) {
+		wait, g.refused = g.extendLocked(len(p))
+	}
+	if g.refused != nil || wait != nil {
+		return 0, wait, g.refused
+	}
+	c := g.last
+	n = min(len(p), cap(c.data)-len(c.data))
+	c.data = append(c.data, p[:n]...)
+	g.size += int64(n)
+	wake(&g.change)
+	return n, nil, nil
+}
+
+// extendLocked appends an empty chunk, or says what to wait for.
+func (g *growing) extendLocked(want int) (wait <-chan struct{}, err error) {
 	for {
-		select {
-		case <-change:
-			g.mu.Lock()
-			moved := g.slowestLocked() != before || len(g.readers) == 0
-			change = g.change
-			g.mu.Unlock()
-			if moved {
-				return nil
-			}
-		case <-g.ctx.Done():
-			return context.Cause(g.ctx)
-		case <-timer.C:
-			g.cutSlowest(before)
-			return nil
+		if !g.kept && g.desertedLocked() {
+			return nil, errAbandoned
+		}
+		if !g.kept && g.size-g.freed >= bodyWindow {
+			return g.movedLocked(), nil
+		}
+		n := int64(min(max(want, firstChunk), maxChunk))
+		if g.size >= maxChunk {
+			n = maxChunk
+		}
+		switch {
+		case g.ledger.Reserve(n):
+			g.linkLocked(n)
+			return nil, nil
+		case g.kept && !g.desertedLocked():
+			g.windowLocked()
+		case g.kept || g.head == nil:
+			return nil, overloaded("MaxBytes", g.limit)
+		default:
+			return g.movedLocked(), nil
 		}
 	}
 }
 
-// cutSlowest ends the readers that have not moved beyond an offset.
-func (g *growing) cutSlowest(at int64) {
+func (g *growing) linkLocked(n int64) {
+	g.held += n // B3
+	c := &chunk{data: make([]byte, 0, n), readers: g.atEnd}
+	g.atEnd = 0 // B5
+	if g.last != nil {
+		g.last.next = c
+	}
+	if g.head == nil {
+		g.head = c
+	}
+	g.last = c
+}
+
+func (g *growing) movedLocked() <-chan struct{} {
+	if g.moved == nil {
+		g.moved = make(chan struct{})
+	}
+	return g.moved
+}
+
+// cut ends the readers that have made no room since the writer began to wait.
+// When none is left, the writer finds that the body is abandoned by itself.
+func (g *growing) cut(wait <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.moved != wait { // they have, at the last moment
+		return
+	}
 	g.expected = 0
+	slow := &g.head.readers
 	for b := range g.readers {
-		if b.pos <= at {
-			g.removeLocked(b, fmt.Errorf("%w: this reader held it up for %v", ErrOverloaded, g.stall))
+		if g.placeLocked(b) == slow {
+			g.removeLocked(b, fmt.Errorf("%w: this reader held the body up for %v", ErrOverloaded, g.stall))
 		}
 	}
-	g.readLocked()
-}
-
-func (g *growing) append(p []byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.last.data = append(g.last.data, p...)
-	g.size += int64(len(p))
-	g.wakeLocked()
+	g.freeLocked()
+	wake(&g.moved)
 }
 
 // window lets the value go: those who read go on, nobody joins, and what they
@@ -407,22 +453,33 @@ func (g *growing) window() {
 
 func (g *growing) windowLocked() {
 	g.kept = false
-	g.readLocked()
+	g.freeLocked()
 }
 
-// end closes the body. err is nil for a whole one. It reports the bytes that
-// stay reserved when the body is whole and kept: whoever takes them over calls
-// settled.
+// end closes the body. err is nil for a whole one; a body whose writer was
+// refused, or did not write as much as was declared, is not whole whatever the
+// writer says (B2). It reports the bytes that stay reserved when the body is
+// whole and kept: whoever takes them over calls settled. Only the first end
+// counts.
 func (g *growing) end(err error) (reserved int64, whole bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.ended {
+		return g.held, g.kept
+	}
 	g.ended = true
+	if err == nil {
+		err = g.refused
+	}
+	if err == nil && g.want > 0 && g.size != g.want {
+		err = fmt.Errorf("%d were declared", g.want)
+	}
 	if err != nil {
 		g.err = fmt.Errorf("%w after %d bytes: %w", ErrBroken, g.size, err)
 		g.kept = false
 	}
-	g.readLocked()
-	g.wakeLocked()
+	g.freeLocked()
+	wake(&g.change)
 	return g.held, g.kept
 }
 
@@ -444,7 +501,7 @@ func (g *growing) joinable() bool {
 func (g *growing) mostlyHere() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.want > 0 && g.kept && g.size*2 >= g.want
+	return g.want > 0 && g.kept && g.size >= g.want-g.size
 }
 
 // bytes is what the whole body takes in memory.

@@ -299,7 +299,7 @@ func (e *entry[V]) land(c *Cache[V], f *flight[V], r *record[V], weight int64, k
 	if f.settled {
 		return false
 	}
-	keep = keep && e.holdsLocked(c, f, r)
+	keep = keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r)
 	switch {
 	case e.flight != f:
 	case keep:
@@ -331,7 +331,7 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	if f.settled {
 		return false
 	}
-	keep := outcome == Keep && e.holdsLocked(c, f, r) && c.table.Reserve(weight)
+	keep := outcome == Keep && tailSize <= c.o.MaxValueBytes-weight && e.holdsLocked(c, f, r) && c.table.Reserve(weight)
 	expected := f.waiters
 	if outcome == Pass {
 		expected = 0
@@ -340,7 +340,8 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 		}
 	}
 	r.more.body = &growing{
-		ledger: c.table, limit: c.o.MaxBytes, stall: c.o.TailTimeout, want: tailSize, idle: f.bodyAbandoned,
+		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
+		want: tailSize, idle: f.bodyAbandoned,
 		change: make(chan struct{}), readers: map[*Body]struct{}{}, kept: keep, expected: expected,
 	}
 	out := result[V]{record: r, kept: keep, pass: outcome == Pass}
@@ -495,7 +496,7 @@ func (e *entry[V]) set(c *Cache[V], r *record[V], weight int64) (kept, ok bool) 
 	} else if e.growing == nil && !c.table.Pin(e) {
 		return false, false
 	}
-	kept = c.keepable(e.node.Key(), r) && !c.closed.Load()
+	kept = c.keepable(e.node.Key(), r) && !c.closed.Load() && weight <= c.o.MaxValueBytes
 	if !kept {
 		e.dropLocked(c, Replaced)
 		e.unpinLocked(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -669,5 +670,51 @@ func TestFlightsAndEntriesShowWhatIsThere(t *testing.T) {
 		<-a
 		<-a2
 		<-b
+	})
+}
+
+func TestAValueOverMaxValueBytesIsDeliveredAndTheOthersStay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := &source{item: func(_ int64, key string, _ *Item[string]) (Item[string], error) {
+			switch key {
+			case "value":
+				return Item[string]{Value: strings.Repeat("x", 9000)}, nil
+			case "body", "sized body":
+				item := Item[string]{Tail: func(_ context.Context, w io.Writer) error {
+					for range 20 {
+						if _, err := io.WriteString(w, strings.Repeat("x", 1000)); err != nil {
+							return err
+						}
+					}
+					return nil
+				}}
+				if key == "sized body" {
+					item.TailSize = 20_000
+				}
+				return item, nil
+			}
+			return Item[string]{Value: "small"}, nil
+		}}
+		c := open(t, s, Options[string]{MaxBytes: 64 << 10, MaxValueBytes: 8 << 10})
+		get(c, t.Context(), "small")
+		for _, key := range []string{"value", "body", "sized body"} {
+			g := get(c, t.Context(), key)
+			if g.err != nil {
+				t.Fatal(g.err)
+			}
+			if g.item.Body != nil {
+				if body, err := drain(g); len(body) != 20_000 || err != nil {
+					t.Fatalf("%s: %d bytes, %v", key, len(body), err)
+				}
+			}
+			synctest.Wait()
+			if _, _, ok := c.Peek(key); ok {
+				t.Fatalf("%s was kept", key)
+			}
+		}
+		get(c, t.Context(), "small").want(t, "small", Hit, 0)
+		if s := c.Stats(); s.BytesInFlight != 0 || s.Evictions != 0 {
+			t.Fatalf("got %+v", s)
+		}
 	})
 }

@@ -499,7 +499,7 @@ func (c *Cache[V]) describe(item *Item[V], cost time.Duration) *record[V] {
 	if item.Outcome == NotModified {
 		r.more.outcome = Keep
 	}
-	if item.Body != nil && item.Outcome != Share && item.Outcome != Pass {
+	if item.Body != nil {
 		r.more.body = item.Body.of
 	}
 	return r

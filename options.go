@@ -20,6 +20,10 @@ type Options[V any] struct {
 	// bytes of bodies that are still arriving, in bytes, at every moment. A
 	// value that does not fit is delivered and not kept.
 	MaxBytes int64
+	// MaxValueBytes bounds one value with its key, body and overhead: a larger
+	// one is delivered and not kept, so that it does not drive out many small
+	// ones. Default: MaxBytes.
+	MaxValueBytes int64
 	// Unbounded, instead of MaxBytes, caches without a limit.
 	Unbounded bool
 	// Size is the size of a value in bytes. Default: the length of a string or
@@ -149,6 +153,8 @@ func (o Options[V]) Validate() error {
 	}
 	wrong(o.MaxBytes == 0 && !o.Unbounded, "MaxBytes", 0, "set it, or set Unbounded to cache without a limit")
 	wrong(o.MaxBytes < 0, "MaxBytes", o.MaxBytes, "set a number of bytes above 0")
+	wrong(o.MaxValueBytes < 0, "MaxValueBytes", o.MaxValueBytes, "set a number of bytes above 0, or leave it 0 for MaxBytes")
+	wrong(o.MaxBytes > 0 && o.MaxValueBytes > o.MaxBytes, "MaxValueBytes", o.MaxValueBytes, fmt.Sprintf("it must not be above MaxBytes, which is %d", o.MaxBytes))
 	wrong(o.MaxBytes > 0 && o.Unbounded, "Unbounded", true, "MaxBytes is set as well; choose one")
 	wrong(o.TTL == 0, "TTL", 0, "set it, or use corral.Forever for values that only an invalidation ends")
 
@@ -199,6 +205,9 @@ func (o Options[V]) withDefaults() Options[V] {
 	}
 	if o.Unbounded {
 		o.MaxBytes = math.MaxInt64
+	}
+	if o.MaxValueBytes == 0 {
+		o.MaxValueBytes = o.MaxBytes
 	}
 	if o.Size == nil {
 		o.Size = defaultSize[V]()
