@@ -1,0 +1,78 @@
+package httpsem
+
+import (
+	"net/http"
+	"time"
+)
+
+// RemoveConditions takes the client's own conditions and ranges out of a request
+// that is going to be shared: the origin's answer has to be whole, whatever the
+// client already has (RFC 9111, section 4.3.1).
+func RemoveConditions(request http.Header) {
+	for _, name := range [...]string{
+		"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range",
+	} {
+		delete(request, name)
+	}
+}
+
+// AddValidators makes a request ask whether a stored response is still current
+// (RFC 9111, section 4.3.1): If-None-Match with its ETag and If-Modified-Since
+// with its Last-Modified, each byte for byte, in place of the client's own
+// conditions. It reports whether the response had a validator; without one the
+// request is unconditional.
+func AddValidators(request, stored http.Header) bool {
+	RemoveConditions(request)
+	tag, tagged := storedETag(stored["Etag"])
+	if tagged {
+		request["If-None-Match"] = []string{tag}
+	}
+	lines := stored["Last-Modified"]
+	if len(lines) != 1 {
+		return tagged
+	}
+	if _, ok := parseDate(lines[0], originDate(stored, time.Time{})); !ok {
+		return tagged
+	}
+	request["If-Modified-Since"] = []string{lines[0]}
+	return true
+}
+
+// Confirms reports whether a 304, sent in answer to AddValidators, is about this
+// stored response (RFC 9111, section 4.3.4): the validators that it names are
+// the stored ones, a strong one by strong comparison. If it does not, the
+// origin's answer is of no use and the request is to be repeated without
+// validators.
+func Confirms(stored, update http.Header) bool {
+	if lines := update["Etag"]; len(lines) > 0 {
+		named, ok := storedETag(lines)
+		kept, tagged := storedETag(stored["Etag"])
+		return ok && tagged && (named == kept || named[0] == 'W' && weakMatch(named, kept))
+	}
+	if lines := update["Last-Modified"]; len(lines) > 0 && has(stored, "Last-Modified") {
+		return lines[0] == stored["Last-Modified"][0]
+	}
+	return true
+}
+
+// Freshen gives the header of a stored response after a 304 has confirmed it
+// (RFC 9111, sections 3.2 and 4.3.4): each field of the 304 replaces the stored
+// one, but for hop-by-hop fields and those by which the stored body is framed
+// and coded. Date and Age are the 304's alone, since the old ones would count
+// time twice.
+//
+// The result is to be judged again, with the status of the stored response and
+// the times of the validation: a 304 may say private, or set a cookie.
+func Freshen(stored, update http.Header) http.Header {
+	h, update := stored.Clone(), update.Clone()
+	RemoveHopByHop(update)
+	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Content-Range"} {
+		delete(update, name)
+	}
+	delete(h, "Date")
+	delete(h, "Age")
+	for name, lines := range update {
+		h[name] = lines
+	}
+	return h
+}
