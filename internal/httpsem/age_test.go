@@ -50,6 +50,7 @@ func TestSection423AgeAtArrival(t *testing.T) {
 		{"Date invalid", "Date: yesterday", second, second, 0},
 		{"Date twice", "Date: " + at(-7) + "\nDate: " + at(-9), second, second, 0},
 		{"a clock that went back", "Date: " + at(0), -5 * second, 0, 0},
+		{"a clock that went back, beside Age", "Date: " + at(0) + "\nAge: 3", -5 * second, 3 * second, 3 * second},
 		{"Date before all clocks", "Date: Sat, 01 Jan 0000 00:00:00 GMT", 0, maxDelta, maxDelta - second},
 	} {
 		got := agesOf(header(c.text), now.Add(-c.delay), now)

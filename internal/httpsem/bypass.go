@@ -25,7 +25,7 @@ func Bypass(r *http.Request) Reason {
 		return ReasonMethod
 	case has(h, "Range"):
 		return ReasonRange
-	case r.ContentLength != 0 || len(r.TransferEncoding) > 0 || has(h, "Expect"):
+	case r.ContentLength != 0 || has(h, "Expect"):
 		return ReasonRequestBody
 	case has(h, "Upgrade") || r.RequestURI == "*":
 		return ReasonUpgrade

@@ -37,7 +37,7 @@ func sameOrigin(request Key, reference string) (Key, bool) {
 	base := request.URL()
 	base.Scheme, base.Host = request.Scheme, request.Host
 	u, err := base.Parse(trim(reference))
-	if err != nil || u.User != nil || u.Opaque != "" {
+	if err != nil || u.Opaque != "" {
 		return Key{}, false
 	}
 	key, err := NewKey(http.MethodGet, u.Scheme, u.Host, u.RequestURI())

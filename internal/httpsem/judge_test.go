@@ -40,6 +40,7 @@ func TestSection3WhatIsKept(t *testing.T) {
 		{"5.2.2.7 private and s-maxage", 200, "Cache-Control: s-maxage=60, private", Pass, ReasonPrivate},
 		{"5.2 malformed", 200, "Cache-Control: max-age=60, private;", Pass, ReasonMalformed},
 		{"7.3 Set-Cookie", 200, "Cache-Control: public, max-age=60\nSet-Cookie: a=b", Pass, ReasonSetCookie},
+		{"7.3 Set-Cookie2", 200, "Cache-Control: public, max-age=60\nSet-Cookie2: a=b", Pass, ReasonSetCookie},
 		{"4.1 Vary: *", 200, "Cache-Control: max-age=60\nVary: accept, *", Pass, ReasonVary},
 		{"4.1 Vary that is no list of names", 200, "Cache-Control: max-age=60\nVary: a b", Pass, ReasonVary},
 		{"4.1 Vary: Cookie", 200, "Cache-Control: max-age=60\nVary: Cookie", Keep, NoReason},
@@ -198,6 +199,8 @@ func TestSection424WindowsAndWhatForbidsStale(t *testing.T) {
 		c.want.Outcome = Keep
 		is(t, c.control, Judge(exchange(200, "Cache-Control: "+c.control)), c.want)
 	}
+	noCache := Policy{Reason: ReasonNoCache, Lifetime: 60 * second, MustRevalidate: true}
+	is(t, "no-cache", Judge(exchange(200, "Cache-Control: no-cache, max-age=60"+windows)), noCache)
 }
 
 func TestAPolicySaysHowLongTheResponseStaysFresh(t *testing.T) {

@@ -151,6 +151,7 @@ func TestSection44WhatAnUnsafeRequestInvalidates(t *testing.T) {
 		{"Location", "POST", 201, "Location: /c#d", []string{"/a?b", "/c"}},
 		{"both, relative", "POST", 201, "Location: c\nContent-Location: ?d", []string{"/a?b", "/c", "/a?d"}},
 		{"the same origin, in full", "POST", 201, "Location: HTTP://H:80/c", []string{"/a?b", "/c"}},
+		{"the same origin with a user", "POST", 201, "Location: http://u@h/c", []string{"/a?b", "/c"}},
 		{"the target itself", "POST", 201, "Content-Location: /a?b", []string{"/a?b"}},
 		{"another host", "POST", 201, "Location: http://other/c", []string{"/a?b"}},
 		{"another port", "POST", 201, "Location: http://h:81/c", []string{"/a?b"}},

@@ -16,6 +16,7 @@ func TestSection431TheRequestThatValidates(t *testing.T) {
 		{"Last-Modified", "Last-Modified: " + at(-9), "If-Modified-Since: " + at(-9), true},
 		{"both", "ETag: \"a\"\nLast-Modified: " + at(-9), "If-None-Match: \"a\"\nIf-Modified-Since: " + at(-9), true},
 		{"ETag without quotes", "ETag: a", "", false},
+		{"ETag with a space", `ETag: "a b"`, "", false},
 		{"ETag twice", "ETag: \"a\"\nETag: \"b\"", "", false},
 		{"two ETags in a line", `ETag: "a", "b"`, "", false},
 		{"Last-Modified invalid", "Last-Modified: x", "", false},
