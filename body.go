@@ -389,6 +389,8 @@ func (g *growing) extendLocked(want int) (wait <-chan struct{}, err error) {
 			n = maxChunk
 		}
 		switch {
+		case g.kept && g.largest > 0 && g.size+n > g.largest:
+			g.windowLocked()
 		case g.ledger.Reserve(n):
 			g.linkLocked(n)
 			return nil, nil
