@@ -1,0 +1,249 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// valid is a Config that nothing is wrong with.
+func valid(t *testing.T) Config {
+	t.Helper()
+	c := Defaults()
+	set(t, &c, "origin", "http://127.0.0.1:9000")
+	return c
+}
+
+func set(t *testing.T, c *Config, name, value string) {
+	t.Helper()
+	if problem := find(t, c, name).Set(value); problem != nil {
+		t.Fatalf("Set(%s, %q): %v", name, value, problem)
+	}
+}
+
+func find(t *testing.T, c *Config, name string) Setting {
+	t.Helper()
+	for _, s := range c.Settings() {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("no setting %s", name)
+	return Setting{}
+}
+
+func TestDefaultsLackOnlyTheOrigin(t *testing.T) {
+	c := Defaults()
+	problems := c.Validate()
+	if len(problems) != 1 || problems[0].Setting != "origin" || !strings.HasPrefix(problems[0].Error(), "origin is not set: ") {
+		t.Errorf("Validate() of the defaults = %v, want that the origin is not set", problems)
+	}
+	if c.MaxBytes != 256<<20 || c.LoadTimeout != 30*time.Second || c.PassTTL != 2*time.Minute || c.StaleIfError != 0 || !bool(c.AccessLog) {
+		t.Errorf("Defaults() = %+v", c)
+	}
+}
+
+func TestEverySettingHasANameAHelpAndADefaultThatPrintsBack(t *testing.T) {
+	c := Defaults()
+	seen := map[string]bool{}
+	for _, s := range c.Settings() {
+		if s.Name == "" || s.Help == "" || seen[s.Env] || s.Default == "" && s.Name != "origin" {
+			t.Errorf("setting %+v: want a name, a help, an environment name of its own and a default", s)
+		}
+		seen[s.Env] = true
+		before := s.String()
+		if before == "" {
+			continue
+		}
+		if problem := s.Set(before); problem != nil || s.String() != before {
+			t.Errorf("%s: Set(String()) = %v, then %q; want %q", s.Name, problem, s.String(), before)
+		}
+	}
+}
+
+func TestEnvironmentNames(t *testing.T) {
+	c := Defaults()
+	for name, want := range map[string]string{"max-bytes": "CORRAL_MAX_BYTES", "admin.listen": "CORRAL_ADMIN_LISTEN", "origin": "CORRAL_ORIGIN"} {
+		if got := find(t, &c, name).Env; got != want {
+			t.Errorf("%s: Env = %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestValuesAreReadExactlyOrRefusedWithARemedy(t *testing.T) {
+	for _, test := range []struct {
+		setting, text string
+		want          string // String() afterwards; or, after !, part of the remedy
+	}{
+		{"max-bytes", "256MiB", "256MiB"},
+		{"max-bytes", "1 GiB", "1GiB"},
+		{"max-bytes", "64KB", "64000"},
+		{"max-bytes", "64kB", "64000"},
+		{"max-bytes", "1000", "1000"},
+		{"max-bytes", "1024B", "1KiB"},
+		{"max-bytes", "9223372036854775807", "9223372036854775807"},
+		{"max-bytes", "9223372036854775808", "!smaller"},
+		{"max-bytes", "8388608TiB", "!smaller"},
+		{"max-bytes", "1.5GiB", "!256MiB"},
+		{"max-bytes", "-1", "!256MiB"},
+		{"max-bytes", "256MB ", "!256MiB"},
+		{"max-bytes", "256XB", "!256MiB"},
+		{"max-bytes", "", "!256MiB"},
+		{"load-timeout", "1m30s", "1m30s"},
+		{"load-timeout", "30", "!30s"},
+		{"load-timeout", "soon", "!30s"},
+		{"max-loads", "12", "12"},
+		{"max-loads", "twelve", "!whole number"},
+		{"max-loads", "1e3", "!whole number"},
+		{"access-log", "on", "on"},
+		{"access-log", "false", "off"},
+		{"access-log", "yes", "!on or off"},
+		{"log.format", "text", "text"},
+		{"log.format", "xml", "!json or text"},
+		{"log.level", "warn", "warn"},
+		{"log.level", "WARN", "!debug, info"},
+		{"listen", ":0", ":0"},
+		{"listen", "[::1]:8080", "[::1]:8080"},
+		{"listen", "8080", "!host:port"},
+		{"listen", ":http", "!between 0 and 65535"},
+		{"listen", ":65536", "!between 0 and 65535"},
+		{"origin", "http://127.0.0.1:9000", "http://127.0.0.1:9000"},
+		{"origin", "https://shop.example/", "https://shop.example"},
+		{"origin", "http://[::1]:9000", "http://[::1]:9000"},
+		{"origin", "127.0.0.1:9000", "!scheme"},
+		{"origin", "localhost:9000", "!scheme"},
+		{"origin", "shop.example", "!scheme"},
+		{"origin", "//shop.example", "!http or https"},
+		{"origin", "ftp://shop.example", "!http or https"},
+		{"origin", "http://", "!host"},
+		{"origin", "http://:9000", "!host"},
+		{"origin", "http://shop.example:0", "!port"},
+		{"origin", "http://shop.example:65536", "!port"},
+		{"origin", "http://shop.example:web", "!URL"},
+		{"origin", "http://joe:secret@shop.example", "!password"},
+		{"origin", "http://shop.example?a=1", "!query"},
+		{"origin", "http://shop.example/?", "!query"},
+		{"origin", "http://shop.example/#top", "!fragment"},
+		{"origin", "http://shop.example/#", "!fragment"},
+		{"origin", "http://shop.example/api", "!path"},
+	} {
+		c := Config{}
+		s := find(t, &c, test.setting)
+		problem := s.Set(test.text)
+		remedy, refused := strings.CutPrefix(test.want, "!")
+		switch {
+		case refused && (problem == nil || !strings.Contains(problem.Remedy, remedy) || problem.Setting != test.setting):
+			t.Errorf("%s %q: problem %v, want a remedy that says %q", test.setting, test.text, problem, remedy)
+		case !refused && (problem != nil || s.String() != test.want):
+			t.Errorf("%s %q = %q, %v; want %q", test.setting, test.text, s, problem, test.want)
+		}
+	}
+}
+
+func TestCheckChangesNothing(t *testing.T) {
+	c := Defaults()
+	s := find(t, &c, "max-bytes")
+	if problem := s.Check("1GiB"); problem != nil || c.MaxBytes != 256<<20 {
+		t.Errorf("Check = %v, MaxBytes = %v; want nil and 256MiB", problem, c.MaxBytes)
+	}
+	if problem := s.Check("much"); problem == nil {
+		t.Error(`Check("much") = nil`)
+	}
+}
+
+func TestNoProblemShowsAPassword(t *testing.T) {
+	c := Config{}
+	for _, text := range []string{"http://joe:secret@shop.example", "joe:secret@shop.example", "http://joe:sec@ret@shop.example/a@b", "ftp://joe:secret@h:99999"} {
+		problem := find(t, &c, "origin").Set(text)
+		if problem == nil || strings.Contains(problem.Error(), "sec") {
+			t.Errorf("origin %q: %v; want a problem without the password", text, problem)
+		}
+	}
+}
+
+func TestValidateNamesEachSettingThatIsOutOfRangeOrContradictsAnother(t *testing.T) {
+	for _, test := range []struct {
+		settings string // name=value, separated by spaces
+		want     string // the settings that are wrong
+	}{
+		{"max-bytes=1", ""},
+		{"max-bytes=0", "max-bytes"},
+		{"max-bytes=1MiB max-object-bytes=1MiB", ""},
+		{"max-bytes=1MiB max-object-bytes=1048577", "max-object-bytes"},
+		{"max-loads=0", "max-loads"},
+		{"max-loads=-1", "max-loads"},
+		{"max-waiters=10", "max-waiters-per-key"},
+		{"max-waiters=10 max-waiters-per-key=10", ""},
+		{"load-timeout=0s", "load-timeout"},
+		{"load-timeout=1ns", "origin.connect-timeout"},
+		{"load-timeout=-1s", "load-timeout"},
+		{"pass-ttl=0s stale-if-error=0s stale-while-revalidate=0s shutdown-delay=0s", ""},
+		{"pass-ttl=-1s stale-if-error=-1s stale-while-revalidate=-1s shutdown-delay=-1s", "pass-ttl stale-while-revalidate stale-if-error shutdown-delay"},
+		{"shutdown-timeout=0s header-timeout=0s idle-timeout=0s", "header-timeout idle-timeout shutdown-timeout"},
+		{"max-header-bytes=4KiB", ""},
+		{"max-header-bytes=4095", "max-header-bytes"},
+		{"max-header-bytes=1MiB", ""},
+		{"max-header-bytes=1048577", "max-header-bytes"},
+		{"origin.max-conns=0", ""},
+		{"origin.max-conns=-1", "origin.max-conns"},
+		{"name=Edge-1.a_b", ""},
+		{"name=1edge", "name"},
+		{"name=my\tcache", "name"},
+		{"name=", "name"},
+		{"listen=127.0.0.1:9090", "admin.listen"},
+		{"listen=127.0.0.1:0 admin.listen=127.0.0.1:0", ""},
+		{"admin.listen=localhost:9090", ""},
+		{"admin.listen=[::1]:9090", ""},
+		{"admin.listen=127.1.2.3:9090", ""},
+		{"admin.listen=[::ffff:127.0.0.1]:9090", ""},
+		{"admin.listen=:9090", "admin.listen"},
+		{"admin.listen=0.0.0.0:9090", "admin.listen"},
+		{"admin.listen=10.0.0.1:9090", "admin.listen"},
+		{"admin.listen=shop.example:9090", "admin.listen"},
+		{"admin.listen=:9090 admin.insecure-public=on", ""},
+		{"access-log=off access-log.buffer=0 max-conns=0 max-streams=0", "max-conns max-streams access-log.buffer"},
+	} {
+		c := valid(t)
+		for _, pair := range strings.Split(test.settings, " ") {
+			name, value, _ := strings.Cut(pair, "=")
+			set(t, &c, name, value)
+		}
+		var got []string
+		for _, problem := range c.Validate() {
+			got = append(got, problem.Setting)
+			if problem.Remedy == "" {
+				t.Errorf("%s: no remedy in %v", test.settings, problem)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(strings.Fields(test.want)) {
+			t.Errorf("%s: Validate() = %v, want %v", test.settings, got, strings.Fields(test.want))
+		}
+	}
+}
+
+func FuzzBytesPrintBack(f *testing.F) {
+	f.Add("256MiB")
+	f.Fuzz(func(t *testing.T, text string) {
+		var b, again Bytes
+		if b.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		if err := again.UnmarshalText([]byte(b.String())); err != nil || again != b || b < 0 {
+			t.Errorf("%q = %d, which prints as %s = %d, %v", text, b, b, again, err)
+		}
+	})
+}
+
+func FuzzOriginIsSafeOrRefused(f *testing.F) {
+	f.Add("http://joe:secret@shop.example:80/?a#b")
+	f.Fuzz(func(t *testing.T, text string) {
+		var o Origin
+		if o.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		if o.User != nil || o.Hostname() == "" || o.RawQuery != "" || o.Fragment != "" || o.Path != "" {
+			t.Errorf("%q = %#v", text, o.URL)
+		}
+	})
+}

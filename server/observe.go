@@ -1,0 +1,125 @@
+package server
+
+import (
+	"bufio"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// requestID is the header field that names a request in the access log and
+// tells its name to the client.
+const requestID = "X-Request-Id"
+
+// observe counts, times and logs each request that next answers.
+func (s *Server) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		s.inFlight.Add(1)
+		rec := &recorder{ResponseWriter: w, id: idOf(r)}
+		finished := false
+		// Deferred, because a handler panics with http.ErrAbortHandler to
+		// break off an answer whose rest did not come.
+		defer func() {
+			s.inFlight.Add(-1)
+			s.record(rec, r, start, !finished)
+		}()
+		next.ServeHTTP(rec, r)
+		finished = true
+	})
+}
+
+// idOf takes the client's name of the request if it is a modest one, so that
+// it can be followed through several servers, and makes one otherwise.
+func idOf(r *http.Request) string {
+	id := r.Header.Get(requestID)
+	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return rand.Text()
+	}
+	return id
+}
+
+func (s *Server) record(rec *recorder, r *http.Request, start time.Time, aborted bool) {
+	end := time.Now()
+	if rec.status == 0 && !aborted {
+		rec.status = http.StatusOK // net/http writes it for a handler that wrote nothing
+	}
+	s.metrics.request(rec.status, rec.bytes, end.Sub(start))
+	if s.access == nil {
+		return
+	}
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		client = r.RemoteAddr
+	}
+	s.access.add(&accessLine{
+		end:         end,
+		duration:    end.Sub(start),
+		id:          rec.id,
+		client:      client,
+		method:      shorten(r.Method),
+		host:        shorten(r.Host),
+		path:        shorten(r.URL.EscapedPath()),
+		proto:       shorten(r.Proto),
+		cacheStatus: shorten(strings.Join(rec.Header().Values("Cache-Status"), ", ")),
+		status:      rec.status,
+		bytes:       rec.bytes,
+		aborted:     aborted,
+	})
+}
+
+// shorten copies what a line repeats of a text, for the text is part of the
+// whole request line, which would otherwise stay in memory with it.
+func shorten(text string) string {
+	if len(text) > maxLogged {
+		return text[:maxLogged] + "…"
+	}
+	return strings.Clone(text)
+}
+
+// A recorder notes what a handler answers.
+type recorder struct {
+	http.ResponseWriter
+	id     string
+	status int   // 0: none yet
+	bytes  int64 // of the body
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if final := status >= 200 || status == http.StatusSwitchingProtocols; final && r.status == 0 {
+		r.status = status
+		r.Header().Set(requestID, r.id)
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Flush may be what sends the header.
+func (r *recorder) FlushError() error {
+	if r.status == 0 {
+		r.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(r.ResponseWriter).Flush()
+}
+
+// Hijack hands over the connection; what passes through it is not counted.
+func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil && r.status == 0 {
+		r.status = http.StatusSwitchingProtocols
+	}
+	return conn, buffered, err
+}
+
+// Unwrap is how http.ResponseController finds the rest.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
