@@ -187,7 +187,7 @@ type growing struct {
 	stall   time.Duration // Options.TailTimeout
 	limit   int64         // Options.MaxBytes, for the error
 	want    int64         // Item.TailSize: 0 if unknown
-	largest int64         // beyond this size it is not kept; 0: whatever its size
+	largest int64         // how much memory it may take and still be kept
 	idle    func()        // called without mu when the last reader leaves a body that still arrives
 
 	mu       sync.Mutex    // guards what is below, every chunk and every reader's place
@@ -388,8 +388,11 @@ func (g *growing) extendLocked(want int) (wait <-chan struct{}, err error) {
 		if g.size >= maxChunk {
 			n = maxChunk
 		}
+		if g.kept {
+			n = min(n, g.largest-g.held)
+		}
 		switch {
-		case g.kept && g.largest > 0 && g.size+n > g.largest:
+		case n <= 0:
 			g.windowLocked()
 		case g.ledger.Reserve(n):
 			g.linkLocked(n)
