@@ -32,8 +32,8 @@ type coarseClock struct {
 func (c *coarseClock) retain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nanos.Store(boottime())
-	if c.users++; c.users == 1 {
+	if c.users++; c.users == 1 { // else the goroutine sets it, and two could set it back
+		c.nanos.Store(boottime())
 		c.stop, c.stopped = make(chan struct{}), make(chan struct{})
 		go c.run(c.stop, c.stopped)
 	}
@@ -62,16 +62,20 @@ func (c *coarseClock) run(stop, stopped chan struct{}) {
 	}
 }
 
-// exactClock counts nanoseconds on a clock of the caller's.
+// exactClock counts nanoseconds on a clock of the caller's: by its monotonic
+// reading where it has one, else by the wall clock, wherever that goes.
 func exactClock(now func() time.Time) func() int64 {
 	start := now()
 	return func() int64 { return int64(now().Sub(start)) }
 }
 
-// later adds a duration to an instant and stops at the end of time.
+// later adds a duration to an instant and stops at either end of time.
 func later(instant int64, d time.Duration) int64 {
-	if d > 0 && instant > math.MaxInt64-int64(d) {
+	switch {
+	case d > 0 && instant > math.MaxInt64-int64(d):
 		return math.MaxInt64
+	case d < 0 && instant < math.MinInt64-int64(d):
+		return math.MinInt64
 	}
 	return instant + int64(d)
 }
