@@ -56,7 +56,7 @@ const longestDraw = 36.75
 // Chierichetti, Lowenstein, PVLDB 8(8), 2015, algorithm 2).
 func refreshEarly(now, expiry int64, w windows, draw func() float64) bool {
 	reach := float64(w.cost) * w.beta
-	left := float64(expiry - now)
+	left := float64(uint64(expiry - now)) // now < expiry, perhaps by more than an int64 holds
 	return left <= reach*longestDraw && left <= reach*-math.Log(draw())
 }
 
@@ -66,13 +66,14 @@ func (f freshness) usableOnError() bool { return f != spent }
 
 // lifetime is how long a new value is fresh. declared is the item's own TTL,
 // standard the cache's. jitter shortens it by up to that part, times a number
-// in (0, 1].
+// in (0, 1]; a part outside of [0, 1], which an item may ask for, is taken for
+// the nearest one, since jitter neither prolongs a lifetime nor ends it.
 func lifetime(declared, standard time.Duration, jitter, draw float64) time.Duration {
 	ttl := override(declared, standard)
-	if jitter <= 0 || ttl <= 0 || ttl == Forever {
+	if !(jitter > 0) || ttl <= 0 || ttl == Forever {
 		return ttl
 	}
-	return ttl - time.Duration(float64(ttl)*jitter*(1-draw))
+	return ttl - time.Duration(float64(ttl)*min(jitter, 1)*(1-draw))
 }
 
 // pauseAfter is how long a key rests after its nth failure in a row: first,
@@ -80,7 +81,7 @@ func lifetime(declared, standard time.Duration, jitter, draw float64) time.Durat
 func pauseAfter(failures int, first, longest time.Duration, jitter, draw float64) time.Duration {
 	pause := first
 	for range min(failures-1, 62) {
-		if pause >= longest/2 {
+		if pause > longest/2 {
 			pause = longest
 			break
 		}
