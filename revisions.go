@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"container/list"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,9 @@ import (
 // too much, never too little.
 const tagSlots = 1 << 16
 
-// recentKeys is how many key invalidations are remembered exactly.
+// recentKeys is how many invalidated keys are remembered, those invalidated
+// last. They are remembered by 64 bits of hash, so that long keys take no more
+// room; a collision invalidates too much, never too little.
 const recentKeys = 4096
 
 // revisions is the rule by which a value is too old to be given or kept.
@@ -38,14 +41,16 @@ type revisions struct {
 	seed    maphash.Seed
 
 	mu     sync.Mutex // orders writers; guards what is below
-	recent map[string]uint64
-	order  []string // ring of the keys in recent, oldest at next
-	next   int
-	floor  uint64 // the newest revision that has left the ring
+	recent map[uint64]*list.Element
+	order  list.List // of keyRevision, the key invalidated longest ago in front
+	floor  uint64    // the newest revision that has left the list
 }
 
+// keyRevision is the newest invalidation of a key.
+type keyRevision struct{ hash, revision uint64 }
+
 func newRevisions(start uint64) *revisions {
-	r := &revisions{seed: maphash.MakeSeed(), recent: map[string]uint64{}, floor: start}
+	r := &revisions{seed: maphash.MakeSeed(), recent: map[uint64]*list.Element{}, floor: start}
 	r.applied.Store(start)
 	return r
 }
@@ -95,21 +100,29 @@ func raise(n *atomic.Uint64, to uint64) {
 	}
 }
 
+// rememberLocked moves a key that is known already to the end: else its place
+// would be given away early, and the floor raised to its newest revision.
 func (r *revisions) rememberLocked(key string, revision uint64) {
-	if _, known := r.recent[key]; known {
-		r.recent[key] = max(r.recent[key], revision)
+	hash := maphash.String(r.seed, key)
+	if at, known := r.recent[hash]; known {
+		at.Value = keyRevision{hash, max(at.Value.(keyRevision).revision, revision)}
+		r.order.MoveToBack(at)
 		return
 	}
-	if len(r.order) < recentKeys {
-		r.order = append(r.order, key)
-	} else {
-		oldest := r.order[r.next]
-		r.floor = max(r.floor, r.recent[oldest])
-		delete(r.recent, oldest)
-		r.order[r.next] = key
-		r.next = (r.next + 1) % recentKeys
+	if r.order.Len() == recentKeys {
+		oldest := r.order.Remove(r.order.Front()).(keyRevision)
+		delete(r.recent, oldest.hash)
+		r.floor = max(r.floor, oldest.revision)
 	}
-	r.recent[key] = revision
+	r.recent[hash] = r.order.PushBack(keyRevision{hash, revision})
+}
+
+// lastLocked is the newest invalidation of a key that is remembered.
+func (r *revisions) lastLocked(key string) uint64 {
+	if at, known := r.recent[maphash.String(r.seed, key)]; known {
+		return at.Value.(keyRevision).revision
+	}
+	return 0
 }
 
 // untouched reports whether no invalidation of tags or of all lies in (v, s].
@@ -137,14 +150,14 @@ func (r *revisions) untouched(slots []uint16, v, s uint64) bool {
 }
 
 // untouchedElsewhere is untouched for a value that came from outside this
-// process: key invalidations count too, and what is older than the ring's
-// floor is refused.
+// process: key invalidations count too, and what is older than the
+// list's floor is refused.
 func (r *revisions) untouchedElsewhere(key string, slots []uint16, v, s uint64) bool {
 	if v >= s {
 		return true
 	}
 	r.mu.Lock()
-	last := r.recent[key]
+	last := r.lastLocked(key)
 	floor := r.floor
 	r.mu.Unlock()
 	return v >= floor && last <= v && r.untouched(slots, v, s)
