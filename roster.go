@@ -67,7 +67,7 @@ func (t *roster) enter(r *run) bool {
 	t.last = r
 	t.count.Add(1)
 	if t.timer == nil {
-		t.timer = time.AfterFunc(t.timeout, t.strike)
+		t.timer = time.AfterFunc(time.Until(r.started.Add(t.timeout)), t.strike)
 	}
 	return true
 }
