@@ -29,10 +29,13 @@ func (g *waitGraph) add(from, to *run) bool {
 	return true
 }
 
+// remove takes one wait back, and nothing where add has refused it.
 func (g *waitGraph) remove(from, to *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if from.waitsFor[to]--; from.waitsFor[to] == 0 {
+	if from.waitsFor[to] > 1 {
+		from.waitsFor[to]--
+	} else {
 		delete(from.waitsFor, to)
 	}
 }
