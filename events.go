@@ -59,7 +59,8 @@ type Event struct {
 
 // subscribers hands events to whoever listens, and never waits for them.
 type subscribers struct {
-	mu      sync.Mutex // guards writes of list
+	mu      sync.Mutex // guards writes of list, and ended
+	ended   bool       // the cache is closed: whoever subscribes now is told so
 	list    atomic.Pointer[[]*subscriber]
 	dropped atomic.Uint64
 }
@@ -72,12 +73,17 @@ type subscriber struct {
 }
 
 // subscribe adds a listener with room for buffer events. stop ends it and
-// closes the channel; it may be called more than once.
+// closes the channel; it may be called more than once. After stopAll the
+// channel comes closed.
 func (s *subscribers) subscribe(buffer int) (<-chan Event, func()) {
 	sub := &subscriber{events: make(chan Event, max(buffer, 1))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replaceLocked(func(list []*subscriber) []*subscriber { return append(list, sub) })
+	if s.ended {
+		sub.close()
+	} else {
+		s.replaceLocked(func(list []*subscriber) []*subscriber { return append(list, sub) })
+	}
 	return sub.events, func() { s.stop(sub) }
 }
 
@@ -111,6 +117,7 @@ func (s *subscribers) replaceLocked(change func([]*subscriber) []*subscriber) {
 // stopAll ends every subscription, when the cache closes.
 func (s *subscribers) stopAll() {
 	s.mu.Lock()
+	s.ended = true
 	list := s.list.Swap(nil)
 	s.mu.Unlock()
 	if list != nil {
