@@ -3,6 +3,8 @@ package corral
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -92,14 +94,16 @@ type ManyError struct {
 	Errors map[string]error
 }
 
+// Error names the first key in order, so that one failure has one text.
 func (e *ManyError) Error() string {
-	for key, err := range e.Errors {
-		if len(e.Errors) == 1 {
-			return err.Error()
-		}
-		return fmt.Sprintf("corral: %d keys failed, %q among them: %v", len(e.Errors), key, err)
+	if len(e.Errors) == 0 {
+		return "corral: no key failed"
 	}
-	return "corral: no key failed"
+	first := slices.Min(slices.Collect(maps.Keys(e.Errors)))
+	if len(e.Errors) == 1 {
+		return e.Errors[first].Error()
+	}
+	return fmt.Sprintf("corral: %d keys failed, %q among them: %v", len(e.Errors), first, e.Errors[first])
 }
 
 // Unwrap gives the errors in no particular order.
@@ -113,8 +117,12 @@ func (e *ManyError) Unwrap() []error {
 
 // RetryAfter wraps a loader's error with the time for which its key is not to
 // be tried again, as an upstream says it with a Retry-After field. It
-// overrides ErrorPause and its doubling; zero or less means no pause.
+// overrides ErrorPause and its doubling; zero or less means no pause. It is
+// nil for a nil error.
 func RetryAfter(err error, pause time.Duration) error {
+	if err == nil {
+		return nil
+	}
 	return &retryAfter{err, pause}
 }
 
@@ -126,8 +134,14 @@ type retryAfter struct {
 func (e *retryAfter) Unwrap() error { return e.error }
 
 // NoRetry wraps a loader's error that a repetition within the same load would
-// not mend, so that Options.Retries leaves it alone.
-func NoRetry(err error) error { return &noRetry{err} }
+// not mend, so that Options.Retries leaves it alone. It
+// is nil for a nil error.
+func NoRetry(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &noRetry{err}
+}
 
 type noRetry struct{ error }
 
