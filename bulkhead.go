@@ -2,6 +2,7 @@ package corral
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 )
@@ -130,13 +131,6 @@ func (b *bulkhead) removeLocked(s *seat) {
 	s.prev, s.next = nil, nil
 }
 
-// idle reports whether nobody waits: only then does a refresh take a seat.
-func (b *bulkhead) idle() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.first == nil && b.free > 0
-}
-
 // A rate spaces loads out: a token bucket, kept as the instant at which it
 // would be full (the generic cell rate algorithm, ITU-T I.371). The zero value
 // does not limit.
@@ -147,12 +141,19 @@ type rate struct {
 	full     time.Time
 }
 
+// longestSpan bounds the spans of a rate, so that no sum of them overflows: 73
+// years.
+const longestSpan = float64(math.MaxInt64 / 4)
+
 func newRate(perSecond float64, burst int) rate {
 	if perSecond == 0 {
 		return rate{}
 	}
-	interval := time.Duration(float64(time.Second) / perSecond)
-	return rate{interval: max(interval, 1), burst: max(interval, 1) * time.Duration(burst)}
+	interval := math.Trunc(min(max(float64(time.Second)/perSecond, 1), longestSpan))
+	return rate{
+		interval: time.Duration(interval),
+		burst:    time.Duration(min(interval*float64(burst), longestSpan)),
+	}
 }
 
 // reserve books a turn and says how long to wait for it, unless that is longer
