@@ -6,15 +6,17 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 )
 
 // A trace is a sequence of accesses to keys 0, 1, 2 …, numbered as they first occur.
 type trace struct {
-	name     string
-	accesses []int32
-	distinct int
+	name       string
+	accesses   []int32
+	weights    []int64 // of the keys
+	unweighted bool    // all weights are 1
 }
 
 func newTrace(name string, keys []int64) trace {
@@ -28,7 +30,16 @@ func newTrace(name string, keys []int64) trace {
 		}
 		accesses[i] = number
 	}
-	return trace{name, accesses, len(numbers)}
+	return trace{name, accesses, slices.Repeat([]int64{1}, len(numbers)), true}
+}
+
+// weigh gives the keys sizes in bytes that have nothing to do with their popularity.
+func (t *trace) weigh() {
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range t.weights {
+		t.weights[i] = 50 + int64(math.Exp(7+1.7*r.NormFloat64()))
+	}
+	t.unweighted = false
 }
 
 // readTrace reads testdata/<name>.txt.gz; its README says what the traces are.
@@ -168,6 +179,27 @@ func synthetic() []trace {
 				due[again] = key
 			}
 			return key
+		}
+	})
+	add("written, read once", func(r *rand.Rand) func(int) int64 {
+		return func(i int) int64 {
+			if i%2 == 0 {
+				return int64(i / 2)
+			}
+			return max(0, int64(i/2)-4_000-r.Int64N(200))
+		}
+	})
+	add("read once, among zipf", func(r *rand.Rand) func(int) int64 {
+		z := newZipf(r, 10_000, 0.9)
+		return func(i int) int64 {
+			switch i % 4 {
+			case 0:
+				return int64(i / 4)
+			case 1:
+				return max(0, int64(i/4)-2_000-r.Int64N(100))
+			default:
+				return second + z()
+			}
 		}
 	})
 	add("two pools", func(r *rand.Rand) func(int) int64 {

@@ -13,7 +13,8 @@ import "math/bits"
 //
 // Invariants:
 //
-//	G1. There are at most 2.5 slots for each value at the last add, or minBuckets.
+//	G1. There are at most 2.5 slots for each value that was there at the last add,
+//	    or 1.25 times those of minBuckets if that is more, rounded up to a bucket.
 //	G2. A bucket holds its ghosts from the youngest to the oldest, then zeros.
 type ghosts struct {
 	buckets []bucket
@@ -85,17 +86,15 @@ func (gs *ghosts) bucket(hash uint64) *bucket {
 	return &gs.buckets[i]
 }
 
-// fit keeps 2 slots a value, with a quarter more when it has to grow so that
-// growing is rare (G1).
+// fit keeps between 2 and 2.5 slots a value (G1), so that resizing is rare.
 func (gs *ghosts) fit(values int) {
 	want := max(minBuckets, (2*values+slotsPerBucket-1)/slotsPerBucket)
-	if have := len(gs.buckets); want <= have && have <= max(minBuckets, want*5/4) {
-		return
+	switch have := len(gs.buckets); {
+	case have == 0:
+		gs.buckets = make([]bucket, want)
+	case have < want || have > want*5/4:
+		gs.resize(want * 9 / 8)
 	}
-	if len(gs.buckets) > 0 {
-		want = max(minBuckets, want*9/8)
-	}
-	gs.resize(want)
 }
 
 // resize moves the ghosts to n buckets. A bucket covers a range of hashes of
@@ -105,9 +104,6 @@ func (gs *ghosts) fit(values int) {
 func (gs *ghosts) resize(n int) {
 	old := gs.buckets
 	gs.buckets = make([]bucket, n)
-	if len(old) == 0 {
-		return
-	}
 	for i := range gs.buckets {
 		first, last := i*len(old)/n, ((i+1)*len(old)-1)/n
 		gs.buckets[i].inherit(old[first : last+1])

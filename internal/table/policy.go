@@ -10,7 +10,7 @@ import "hash/maphash"
 //
 //	P1. share stays between minShare and maxShare.
 //	P2. The stamps on a queue never grow younger from head to tail.
-//	P3. One eviction looks at no more than sweepLimit entries of main, so the time
+//	P3. One eviction moves at most sweepLimit entries of either queue, so the time
 //	    under the lock is bounded however hot the cache is.
 type policy[E any] struct {
 	node   func(*E) *Node[E]
@@ -32,7 +32,7 @@ const (
 	ticksPerTurn = 128
 	// patience is for how many turns a value in main may go without being looked at.
 	patience = 16
-	// sweepLimit is how many values in main are spared before one goes although it was hit.
+	// sweepLimit is how many values are spared before one goes although it was hit.
 	sweepLimit = 1024
 
 	firstShare, minShare, maxShare = 0.05, 0.01, 0.5
@@ -46,27 +46,33 @@ func (p *policy[E]) init(node func(*E) *Node[E]) {
 	p.share = firstShare
 }
 
-// recall says whether a value of key, which has none, has earned main: it had
-// one, and the time since it came is shorter than the time since main's oldest
-// was last looked at. That is the test of LIRS. It also learns, from a value that was taken
-// at the edge of its queue and would be here had the queue been a little longer.
+// recall says whether a value of key, which has none, has earned main. It has if
+// it had one before, and the time since that one came is shorter than the time since
+// main's oldest was looked at, which is the test of LIRS; and if that oldest
+// was not hit since. If it was, it is spared at the price of one hit, so of
+// those who return only as many get in as main has to spare.
+//
+// Recall also learns how to share the room: each queue has a vote for a value
+// that would be here still had the queue been longer. Main's counts twice,
+// because what it lost had earned its place.
 func (p *policy[E]) recall(key string) bool {
 	g := p.ghosts.take(maphash.String(p.seed, key))
 	if g == 0 {
 		return false
 	}
 	age := g.age(p.now)
-	step := 1 / float64(p.len()+1)
 	if g.fromMain() {
-		if p.mainEdge.covers(age, p.now) {
-			p.share = max(minShare, p.share-step)
-		}
+		p.learn(-2 * p.mainEdge.vote(age, p.now, p.turn()))
 		return false
 	}
-	if p.smallEdge.covers(age, p.now) {
-		p.share = min(maxShare, p.share+step)
-	}
-	return p.main.tail == nil || age <= p.age(p.main.tail)
+	p.learn(p.smallEdge.vote(age, p.now, p.turn()))
+	oldest := p.main.tail
+	return oldest == nil || age <= p.age(oldest) && !p.spare(oldest)
+}
+
+// learn moves the share by the room of so many values of mean weight.
+func (p *policy[E]) learn(values float64) {
+	p.share = min(max(p.share+values/float64(p.len()+1), minShare), maxShare)
 }
 
 // add takes in e, which has just been given a weight that fits into room. A
@@ -82,6 +88,14 @@ func (p *policy[E]) add(e *E, earned bool, room int64) {
 	}
 }
 
+// growth is how many bytes come to small if e, which has weight, gets another.
+func (p *policy[E]) growth(e *E, weight int64) int64 {
+	if n := p.node(e); n.list == small {
+		return weight - n.weight
+	}
+	return 0
+}
+
 // resize gives e, which has weight, another, and leaves it where it is.
 func (p *policy[E]) resize(e *E, weight int64) {
 	n := p.node(e)
@@ -92,46 +106,53 @@ func (p *policy[E]) resize(e *E, weight int64) {
 // remove lets go of e, which has weight, without remembering it.
 func (p *policy[E]) remove(e *E) { p.listOf(p.node(e)).remove(e) }
 
-// evict unlinks and returns the entry whose value goes. There must be one other
-// than spared.
-func (p *policy[E]) evict(spared *E, room int64) *E {
-	own := p.smallRoom(room)
-	for {
+// evict unlinks and returns the entry whose value goes, to make room of which
+// coming bytes are for small. There must be an entry other than spared.
+func (p *policy[E]) evict(spared *E, coming, room int64) *E {
+	for moved := 0; ; moved++ {
 		s, m := p.small.oldest(spared), p.main.oldest(spared)
-		if s == nil || m != nil && p.small.bytes < own {
+		if s == nil || m != nil && p.small.bytes <= p.smallRoom(room)-coming {
 			return p.evictMain(m, spared)
 		}
-		if p.node(s).freq.Swap(0) > 0 {
-			p.move(s, &p.main)
-			continue
-		}
-		if m == nil || p.age(m) <= patience*p.turn() {
-			return p.evictSmall(s)
-		}
-		if p.node(m).freq.Swap(0) > 0 {
-			p.move(m, &p.main)
-			return p.evictSmall(s)
+		if moved == sweepLimit || p.node(s).freq.Swap(0) == 0 {
+			return p.evictSmall(s, m)
 		}
 		p.move(s, &p.main)
-		return p.take(m, &p.mainEdge)
 	}
 }
 
-func (p *policy[E]) evictSmall(e *E) *E { return p.take(e, &p.smallEdge) }
+// evictSmall takes s, unless m, main's oldest, has not been looked at for so
+// long that it has to prove itself: if it was not hit, it goes and s has its place.
+func (p *policy[E]) evictSmall(s, m *E) *E {
+	if m == nil || p.age(m) <= patience*p.turn() {
+		return p.take(s, &p.smallEdge)
+	}
+	if p.node(m).freq.Swap(0) > 0 {
+		p.move(m, &p.main)
+		return p.take(s, &p.smallEdge)
+	}
+	p.move(s, &p.main)
+	return p.take(m, &p.mainEdge)
+}
 
-// evictMain passes over values that were hit, at the price of one hit each.
 func (p *policy[E]) evictMain(e, spared *E) *E {
-	for range sweepLimit {
-		n := p.node(e)
-		f := n.freq.Load()
-		if f == 0 {
-			break
-		}
-		n.freq.CompareAndSwap(f, f-1)
-		p.move(e, &p.main)
+	for n := 0; n < sweepLimit && p.spare(e); n++ {
 		e = p.main.oldest(spared)
 	}
 	return p.take(e, &p.mainEdge)
+}
+
+// spare takes one hit from e, main's oldest, and moves it to the head. It
+// reports false if e was not hit.
+func (p *policy[E]) spare(e *E) bool {
+	n := p.node(e)
+	f := n.freq.Load()
+	if f == 0 {
+		return false
+	}
+	n.freq.CompareAndSwap(f, f-1)
+	p.move(e, &p.main)
+	return true
 }
 
 // take unlinks e and leaves its ghost.
@@ -181,16 +202,14 @@ func (p *policy[E]) listOf(n *Node[E]) *list[E] {
 	return &p.main
 }
 
-// An edge is a queue's last evictions, about a sixteenth of a turn of them. A
-// ghost that returns from there would have been a hit had the queue had a
-// sixteenth more room.
+// An edge is when a queue's last evictions were stamped, those of half a turn.
 type edge struct {
-	marks [edgeMarks]uint16 // stamps of evicted values, one in every ticksPerTurn-th of a turn
+	marks [edgeMarks]uint16 // of the last that was taken in each tick's worth of evictions
 	next  int               // the oldest mark
 	since int               // evictions since the youngest mark
 }
 
-const edgeMarks = ticksPerTurn / 16
+const edgeMarks = ticksPerTurn / 2
 
 // evicted notes that a value with this stamp went, one of so many.
 func (d *edge) evicted(stamp uint16, values int) {
@@ -201,5 +220,21 @@ func (d *edge) evicted(stamp uint16, values int) {
 	}
 }
 
-// covers says whether a ghost of this age is among the last evictions.
-func (d *edge) covers(age, now uint16) bool { return age <= now-d.marks[d.next] }
+// vote is 1 if a ghost of this age is among the last evictions of a sixteenth
+// of a turn: that much more room is soon given, and the hit is sure. It is an eighth
+// as far as half a turn, eight times the room, so that the share also finds a
+// good that lies beyond a stretch of nothing; and 0 beyond.
+func (d *edge) vote(age, now, turn uint16) float64 {
+	switch {
+	case age <= now-d.mark(max(1, turn/16)):
+		return 1
+	case age <= now-d.mark(max(1, turn/2)):
+		return 1.0 / 8
+	}
+	return 0
+}
+
+// mark returns the mark so many before the next, at most edgeMarks.
+func (d *edge) mark(back uint16) uint16 {
+	return d.marks[(d.next+edgeMarks-int(back))%edgeMarks]
+}

@@ -180,7 +180,7 @@ func (t *Table[E]) Reserve(n int64) bool {
 	if n > t.room() {
 		return false
 	}
-	t.makeRoomLocked(n, nil)
+	t.makeRoomLocked(n, 0, nil)
 	t.reserved.Add(n)
 	return true
 }
@@ -229,11 +229,15 @@ func (t *Table[E]) putLocked(e *E, weight int64, publish func()) bool {
 	}
 	if old := n.weight; old > 0 {
 		t.kept.Add(-old)
-		t.makeRoomLocked(weight, e)
+		t.makeRoomLocked(weight, t.policy.growth(e, weight), e)
 		t.policy.resize(e, weight)
 	} else {
 		earned := t.policy.recall(n.key)
-		t.makeRoomLocked(weight, e)
+		forSmall := weight
+		if earned {
+			forSmall = 0
+		}
+		t.makeRoomLocked(weight, forSmall, nil)
 		n.weight = weight
 		t.policy.add(e, earned, t.room())
 	}
@@ -246,11 +250,12 @@ func (t *Table[E]) putLocked(e *E, weight int64, publish func()) bool {
 func (t *Table[E]) room() int64 { return t.maxBytes - t.reserved.Load() }
 
 // makeRoomLocked evicts others than spared, whose weight kept does not contain
-// at the moment, until need more bytes fit (T1, T7). Need is at most room, so
-// while it does not fit others have weight.
-func (t *Table[E]) makeRoomLocked(need int64, spared *E) {
+// at the moment, until need more bytes fit (T1, T7), of which forSmall are for
+// the policy's small queue. Need is at most room, so while it does not fit
+// others have weight.
+func (t *Table[E]) makeRoomLocked(need, forSmall int64, spared *E) {
 	for t.kept.Load() > t.room()-need {
-		e := t.policy.evict(spared, t.room())
+		e := t.policy.evict(spared, forSmall, t.room())
 		t.onEvict(e)
 		t.unweighLocked(e)
 		t.evicted.Add(1)

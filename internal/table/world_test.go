@@ -99,6 +99,9 @@ func (w *world) check() {
 		var length int
 		var prev *thing
 		for e := l.head; e != nil; prev, e = e, e.node.next {
+			if prev != nil && int16(prev.node.stamp-e.node.stamp) < 0 {
+				w.Errorf("P2: %q on list %d came at %d, after the one before it, at %d", e.node.key, l.id, e.node.stamp, prev.node.stamp)
+			}
 			if listed[e] || e.node.list != l.id || e.node.prev != prev || e.node.weight < 1 {
 				w.Errorf("T2: %q on list %d: twice %v, list %d, weight %d", e.node.key, l.id, listed[e], e.node.list, e.node.weight)
 			}
@@ -109,6 +112,9 @@ func (w *world) check() {
 		if l.tail != prev || bytes != l.bytes || length != l.len {
 			w.Errorf("T2: list %d has %d entries, %d bytes; it says %d, %d", l.id, length, bytes, l.len, l.bytes)
 		}
+	}
+	if s := t.policy.share; s < minShare || s > maxShare {
+		w.Errorf("P1: share is %v", s)
 	}
 	indexed := 0
 	for e := range t.All() {
