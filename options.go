@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"time"
 )
 
@@ -143,6 +144,9 @@ func (c RemovalCause) String() string {
 	return [...]string{"evicted", "replaced", "invalidated", "released"}[c&3]
 }
 
+// minLoadsPerSecond is a load in 31 years: less overflows a duration.
+const minLoadsPerSecond = 1e-9
+
 // Validate reports every field that is wrong, with its value and the remedy.
 func (o Options[V]) Validate() error {
 	var errs []error
@@ -153,17 +157,18 @@ func (o Options[V]) Validate() error {
 	}
 	wrong(o.MaxBytes == 0 && !o.Unbounded, "MaxBytes", 0, "set it, or set Unbounded to cache without a limit")
 	wrong(o.MaxBytes < 0, "MaxBytes", o.MaxBytes, "set a number of bytes above 0")
+	wrong(o.MaxBytes > 0 && o.MaxBytes <= entryBytes, "MaxBytes", o.MaxBytes, fmt.Sprintf("no value fits, since an entry alone takes %d bytes; set more", entryBytes))
 	wrong(o.MaxValueBytes < 0, "MaxValueBytes", o.MaxValueBytes, "set a number of bytes above 0, or leave it 0 for MaxBytes")
 	wrong(o.MaxBytes > 0 && o.MaxValueBytes > o.MaxBytes, "MaxValueBytes", o.MaxValueBytes, fmt.Sprintf("it must not be above MaxBytes, which is %d", o.MaxBytes))
 	wrong(o.MaxBytes > 0 && o.Unbounded, "Unbounded", true, "MaxBytes is set as well; choose one")
-	wrong(o.TTL == 0, "TTL", 0, "set it, or use corral.Forever for values that only an invalidation ends")
+	wrong(o.TTL <= 0, "TTL", o.TTL, "set a duration above 0, or corral.Forever for values that only an invalidation ends")
 
 	type duration struct {
 		field string
 		value time.Duration
 	}
 	for _, d := range []duration{
-		{"TTL", o.TTL}, {"StaleFor", o.StaleFor}, {"StaleOnError", o.StaleOnError},
+		{"StaleFor", o.StaleFor}, {"StaleOnError", o.StaleOnError},
 		{"LoadTimeout", o.LoadTimeout}, {"TailTimeout", o.TailTimeout},
 		{"SoftTimeout", o.SoftTimeout}, {"RetryDelay", o.RetryDelay},
 	} {
@@ -184,15 +189,25 @@ func (o Options[V]) Validate() error {
 	wrong(!(o.Jitter < 1), "Jitter", o.Jitter, "set a part below 1, as 0.1")
 	wrong(!(o.EarlyRefresh >= 0 && o.EarlyRefresh <= 1000), "EarlyRefresh", o.EarlyRefresh, "set β between 0 (off) and 1000; 1 is the usual one")
 	wrong(!(o.RetryBudget >= 0 && o.RetryBudget <= 1), "RetryBudget", o.RetryBudget, "set a part between 0 and 1, as 0.1")
-	wrong(!(o.LoadsPerSecond >= 0 && !math.IsInf(o.LoadsPerSecond, 1)), "LoadsPerSecond", o.LoadsPerSecond, "set a rate above 0, or 0 for no limit")
+	wrong(o.MaxTags > tagSlots, "MaxTags", o.MaxTags, fmt.Sprintf("it must not be above %d, the number of tags that are told apart", tagSlots))
+	limited := o.LoadsPerSecond >= minLoadsPerSecond && !math.IsInf(o.LoadsPerSecond, 1)
+	wrong(!limited && o.LoadsPerSecond != 0, "LoadsPerSecond", o.LoadsPerSecond, fmt.Sprintf("set a rate of %v or more, or 0 for no limit", minLoadsPerSecond))
+	for i, key := range o.ContextValues {
+		wrong(key == nil || !reflect.TypeOf(key).Comparable(), fmt.Sprintf("ContextValues[%d]", i), fmt.Sprintf("%#v", key), "no context has a value under it; set the key that context.WithValue is given")
+	}
 
 	wrong(o.Burst > 0 && o.LoadsPerSecond == 0, "Burst", o.Burst, "LoadsPerSecond is 0, so there is no rate to burst over; set it too")
 	wrong(o.RetryDelay > 0 && o.Retries == 0, "RetryDelay", o.RetryDelay, "Retries is 0; set it too")
+	wrong(o.RetryBudget > 0 && o.Retries == 0, "RetryBudget", o.RetryBudget, "Retries is 0; set it too")
 	wrong(o.SoftTimeout > 0 && o.StaleOnError == 0, "SoftTimeout", o.SoftTimeout, "StaleOnError is 0, so there is no value to hand out when it passes; set it too")
 	w := o.withDefaults()
 	wrong(o.SoftTimeout > 0 && o.SoftTimeout >= w.LoadTimeout, "SoftTimeout", o.SoftTimeout, fmt.Sprintf("it must be below LoadTimeout, which is %v", w.LoadTimeout))
-	wrong(w.MaxErrorPause > 0 && w.ErrorPause > w.MaxErrorPause, "ErrorPause", w.ErrorPause, fmt.Sprintf("it must not be above MaxErrorPause, which is %v", w.MaxErrorPause))
-	wrong(o.MaxWaiters > 0 && w.MaxWaitersPerKey > w.MaxWaiters && o.MaxWaitersPerKey > 0, "MaxWaitersPerKey", o.MaxWaitersPerKey, fmt.Sprintf("it must not be above MaxWaiters, which is %d", w.MaxWaiters))
+	wrong(o.RetryDelay >= w.LoadTimeout && o.Retries > 0, "RetryDelay", o.RetryDelay, fmt.Sprintf("it must be below LoadTimeout, which is %v", w.LoadTimeout))
+	wrong(o.MaxErrorPause > 0 && o.ErrorPause > o.MaxErrorPause, "ErrorPause", o.ErrorPause, fmt.Sprintf("it must not be above MaxErrorPause, which is %v", o.MaxErrorPause))
+	wrong(o.ErrorPause > 0 && o.MaxErrorPause < 0, "MaxErrorPause", o.MaxErrorPause, "that is no pause, but ErrorPause asks for one; leave one of them out")
+	wrong(o.ErrorPause < 0 && o.MaxErrorPause > 0, "ErrorPause", o.ErrorPause, "that is no pause, but MaxErrorPause asks for one; leave one of them out")
+	wrong(o.MaxFlights > 0 && o.MaxLoads > o.MaxFlights, "MaxLoads", o.MaxLoads, fmt.Sprintf("it must not be above MaxFlights, which is %d", o.MaxFlights))
+	wrong(o.MaxWaiters > 0 && o.MaxWaitersPerKey > o.MaxWaiters, "MaxWaitersPerKey", o.MaxWaitersPerKey, fmt.Sprintf("it must not be above MaxWaiters, which is %d", o.MaxWaiters))
 	wrong(o.Coordinator != nil && o.Codec == nil, "Codec", "nil", "a Coordinator sends values as bytes; set a Codec")
 	wrong(o.Coordinator == nil && o.Store != nil && o.Codec == nil, "Codec", "nil", "a Store keeps values as bytes; set a Codec")
 	return errors.Join(errs...)
@@ -217,13 +232,19 @@ func (o Options[V]) withDefaults() Options[V] {
 	o.TailTimeout = orDefault(o.TailTimeout, 30*time.Second)
 	o.RetryDelay = orDefault(o.RetryDelay, 50*time.Millisecond)
 	o.RetryBudget = orDefault(o.RetryBudget, 0.1)
+	if o.ErrorPause == 0 && o.MaxErrorPause > 0 {
+		o.ErrorPause = min(time.Second, o.MaxErrorPause)
+	}
 	o.ErrorPause = orDefault(o.ErrorPause, time.Second)
 	o.MaxErrorPause = orDefault(o.MaxErrorPause, max(30*time.Second, o.ErrorPause))
 	o.PassTTL = orDefault(o.PassTTL, 2*time.Minute)
+	if o.MaxLoads == 0 && o.MaxFlights > 0 {
+		o.MaxLoads = min(256, o.MaxFlights)
+	}
 	o.MaxLoads = orDefault(o.MaxLoads, 256)
-	o.MaxFlights = orDefault(o.MaxFlights, 16384)
+	o.MaxFlights = orDefault(o.MaxFlights, max(16384, o.MaxLoads))
 	o.MaxZombies = orDefault(o.MaxZombies, 64)
-	o.MaxWaiters = orDefault(o.MaxWaiters, 100_000)
+	o.MaxWaiters = orDefault(o.MaxWaiters, max(100_000, o.MaxWaitersPerKey))
 	o.MaxWaitersPerKey = orDefault(o.MaxWaitersPerKey, min(10_000, o.MaxWaiters))
 	o.Burst = orDefault(o.Burst, max(1, int(min(o.LoadsPerSecond, math.MaxInt32))))
 	o.MaxKeyLen = orDefault(o.MaxKeyLen, 8<<10)
