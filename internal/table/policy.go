@@ -12,6 +12,8 @@ import "hash/maphash"
 //	P2. The stamps on a queue never grow younger from head to tail.
 //	P3. One eviction moves at most sweepLimit entries of either queue, so the time
 //	    under the lock is bounded however hot the cache is.
+//	P4. Ghosts are found by a hash with a secret seed, so nobody can choose keys
+//	    that collide.
 type policy[E any] struct {
 	node   func(*E) *Node[E]
 	seed   maphash.Seed
@@ -21,7 +23,7 @@ type policy[E any] struct {
 
 	share               float64 // of the room that small is entitled to
 	smallEdge, mainEdge edge
-	now                 uint16 // in ticks
+	now                 uint16 // in ticks; comes round after 512 turns or more, see age
 	sinceTick           int    // values added since now began
 }
 
@@ -56,7 +58,7 @@ func (p *policy[E]) init(node func(*E) *Node[E]) {
 // that would be here still had the queue been longer. Main's counts twice,
 // because what it lost had earned its place.
 func (p *policy[E]) recall(key string) bool {
-	g := p.ghosts.take(maphash.String(p.seed, key))
+	g := p.ghosts.take(p.hash(key))
 	if g == 0 {
 		return false
 	}
@@ -158,8 +160,7 @@ func (p *policy[E]) spare(e *E) bool {
 // take unlinks e and leaves its ghost.
 func (p *policy[E]) take(e *E, edge *edge) *E {
 	n := p.node(e)
-	hash := maphash.String(p.seed, n.key)
-	p.ghosts.add(hash, n.list == main, p.age(e), p.now, p.len())
+	p.ghosts.add(p.hash(n.key), n.list == main, p.age(e), p.now, p.len())
 	edge.evicted(n.stamp, p.len())
 	p.remove(e)
 	return e
@@ -176,6 +177,8 @@ func (p *policy[E]) enter(l *list[E], e *E) {
 	l.pushHead(e)
 }
 
+func (p *policy[E]) hash(key string) uint64 { return maphash.String(p.seed, key) }
+
 func (p *policy[E]) tick() {
 	if p.sinceTick++; p.sinceTick*ticksPerTurn >= p.len() {
 		p.now++
@@ -187,6 +190,8 @@ func (p *policy[E]) tick() {
 func (p *policy[E]) turn() uint16 { return uint16(min(p.len(), ticksPerTurn)) }
 
 // age is how many ticks ago e came to its queue, or was last looked at there.
+// While values go, patience keeps it far below the end of the clock. In a table
+// that was long not full it may come out too low, and a decision or two be worse.
 func (p *policy[E]) age(e *E) uint16 { return p.now - p.node(e).stamp }
 
 func (p *policy[E]) len() int { return p.small.len + p.main.len }

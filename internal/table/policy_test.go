@@ -158,3 +158,8 @@ func TestTheSeedHardlyChangesWhatIsHit(t *testing.T) {
 		t.Errorf("hit ratios of five seeds are %.4f apart, want 0.003", spread)
 	}
 }
+
+func TestNobodyCanChooseKeysThatCollideInEveryTable(t *testing.T) {
+	a, b := newWorld(t, 10), newWorld(t, 10)
+	is(t, "equal hashes in two tables", a.table.policy.hash("key") == b.table.policy.hash("key"), false)
+}

@@ -78,3 +78,59 @@ func (w *world) step(r *rand.Rand, key string) {
 		w.put(e, weight, added)
 	}
 }
+
+func TestOfManyWhoAddAKeyOneDoes(t *testing.T) {
+	const workers, keys = 8, 2_000
+	w := newWorld(t, 1000)
+	var wg sync.WaitGroup
+	var added [workers][keys]*thing
+	var found [workers][keys]*thing
+	for id := range workers {
+		wg.Go(func() {
+			for i := range keys {
+				e, isNew := w.add(key(i))
+				found[id][i] = e
+				if isNew {
+					added[id][i] = e
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range keys {
+		n := 0
+		for id := range workers {
+			if added[id][i] != nil {
+				n++
+			}
+			if found[id][i] != found[0][i] {
+				t.Fatalf("GetOrAdd(%q) gave two entries", key(i))
+			}
+		}
+		if n != 1 {
+			t.Fatalf("GetOrAdd(%q) added %d entries, want 1", key(i), n)
+		}
+	}
+	w.check()
+}
+
+func TestTheBoundHoldsWhereEveryValueIsAsLargeAsTheTable(t *testing.T) {
+	const workers, rounds = 8, 3_000
+	w := newWorld(t, 100)
+	w.evictLog = false
+	var wg sync.WaitGroup
+	for id := range workers {
+		wg.Go(func() {
+			for i := range rounds {
+				e, _ := w.add(key(id*rounds + i))
+				if !w.put(e, 60+int64(i%41), true) {
+					t.Errorf("Put() of a value that fits alone = false")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	w.check()
+	is(t, "Len()", w.table.Len(), 1)
+	is(t, "Evicted()", w.table.Evicted(), workers*rounds-1)
+}

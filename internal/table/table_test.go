@@ -3,6 +3,7 @@ package table
 import (
 	"math"
 	"testing"
+	"unsafe"
 )
 
 // is reports a call whose answer is not the one expected.
@@ -233,4 +234,47 @@ func TestTouchStopsWritingWhenTheCounterIsFull(t *testing.T) {
 		n.Touch()
 	}
 	is(t, "freq", n.freq.Load(), maxFreq)
+}
+
+func TestReadersDoNotWaitForTheLock(t *testing.T) {
+	w := newWorld(t, 10)
+	e := w.keep("a", 4)
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	is(t, "Get(a)", w.table.Get("a"), e)
+	e.node.Touch()
+	seen := 0
+	for range w.table.All() {
+		seen++
+	}
+	is(t, "entries in All()", seen, 1)
+	is(t, "Len()", w.table.Len(), 1)
+	is(t, "Bytes()", w.table.Bytes(), 4)
+	is(t, "Reserved()", w.table.Reserved(), 0)
+	is(t, "Evicted()", w.table.Evicted(), 0)
+}
+
+func TestANodeIsSmall(t *testing.T) {
+	is(t, "Sizeof(Node)", unsafe.Sizeof(Node[thing]{}), 48)
+}
+
+func TestPutDoesNotAllocate(t *testing.T) {
+	w := newWorld(t, 10)
+	e := w.keep("a", 1)
+	publish := func() {}
+	is(t, "allocations", testing.AllocsPerRun(1000, func() {
+		w.table.Put(e, Put{Weight: 1, Publish: publish})
+	}), 0)
+}
+
+func TestAllStopsWhenItsReaderDoes(t *testing.T) {
+	w := newWorld(t, 10)
+	w.keep("a", 1)
+	w.keep("b", 1)
+	seen := 0
+	for range w.table.All() {
+		seen++
+		break
+	}
+	is(t, "entries", seen, 1)
 }

@@ -20,6 +20,7 @@ type world struct {
 	table    *Table[thing]
 	live     map[*thing]int64 // values that are visible
 	sum      int64
+	taken    int64 // calls of Evict
 	evicted  []*thing
 	evictLog bool
 }
@@ -39,6 +40,7 @@ func (w *world) evict(e *thing) {
 		w.Errorf("Evict(%q): it has no value", e.node.Key())
 	}
 	w.clear(e)
+	w.taken++
 	if w.evictLog {
 		w.evicted = append(w.evicted, e)
 	}
@@ -89,6 +91,9 @@ func (w *world) check() {
 	t := w.table
 	if got := t.Bytes(); got != w.sum {
 		w.Errorf("Bytes() = %d, want %d, the sum of the live values", got, w.sum)
+	}
+	if got := t.Evicted(); got != w.taken {
+		w.Errorf("T8: Evicted() = %d, want %d, the calls of Evict", got, w.taken)
 	}
 	if got := t.Bytes() + t.Reserved(); got > t.MaxBytes() {
 		w.Errorf("T1: %d bytes kept and reserved, want at most %d", got, t.MaxBytes())
