@@ -1,0 +1,41 @@
+package corraltest_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/corraltest"
+)
+
+func TestTheStoreConforms(t *testing.T) {
+	open := func(*testing.T) corral.Store { return &corraltest.Store{} }
+	t.Run("in virtual time", func(t *testing.T) { corraltest.TestStore(t, open, corraltest.VirtualTime()) })
+	t.Run("in real time", func(t *testing.T) { corraltest.TestStore(t, open) })
+}
+
+func TestATrapThatIsNotSprungChangesNothing(t *testing.T) {
+	corraltest.TestStore(t, func(*testing.T) corral.Store {
+		return corraltest.FailNth(1_000_000, corraltest.Fails).Store(&corraltest.Store{})
+	}, corraltest.VirtualTime())
+	corraltest.TestCoordinator(t, func(t *testing.T, n int) []corral.Coordinator {
+		trapped := processes(t, n)
+		for i := range trapped {
+			trapped[i] = corraltest.FailNth(1_000_000, corraltest.Fails).Coordinator(trapped[i])
+		}
+		return trapped
+	}, corraltest.VirtualTime())
+}
+
+func TestTheDomainConforms(t *testing.T) {
+	corraltest.TestCoordinator(t, processes, corraltest.VirtualTime())
+}
+
+func processes(_ *testing.T, n int) []corral.Coordinator {
+	domain := corraltest.NewDomain()
+	all := make([]corral.Coordinator, n)
+	for i := range all {
+		all[i] = domain.Process(fmt.Sprint(i))
+	}
+	return all
+}

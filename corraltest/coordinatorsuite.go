@@ -1,0 +1,424 @@
+package corraltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral"
+)
+
+// TestCoordinator holds a Coordinator to its contract. open makes n processes
+// that share keys, and nothing else does, closed with the test.
+func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coordinator, options ...Option) {
+	s := newSuite(options)
+	run := func(name string, processes int, test func(t *testing.T, m []*member)) {
+		s.run(t, name, func(t *testing.T) { test(t, enrol(t, open(t, processes))) })
+	}
+	run("one asker is granted a lease, the others are given what it fills", 3, oneLease)
+	run("the record that is filled arrives whole", 2, recordsArrive)
+	run("a body that is filled arrives byte for byte", 2, func(t *testing.T, m []*member) {
+		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
+		text := strings.Repeat("body\n", 50_000)
+		fill(t, m[0], lease, &corral.Record{Value: []byte("header"), Body: body(text), BodySize: int64(len(text)), TTL: time.Hour})
+		got := want(t, parked, corral.AnswerValue).Record
+		if got.Body == nil || string(got.Value) != "header" {
+			t.Fatalf("got %+v, want the header and a body", got)
+		}
+		defer got.Body.Close()
+		if data, err := io.ReadAll(got.Body); string(data) != text || err != nil {
+			t.Fatalf("the body came as %d bytes, %v; want %d", len(data), err, len(text))
+		}
+	})
+	run("a shared value is for those who are parked only", 2, func(t *testing.T, m []*member) {
+		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
+		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, Outcome: corral.Share, TTL: time.Hour})
+		if got := want(t, parked, corral.AnswerValue).Record; got.Outcome != corral.Share {
+			t.Fatalf("the outcome came as %v, want %v", got.Outcome, corral.Share)
+		}
+		m[1].lease(t, "a")
+	})
+	run("a failure goes to those who are parked, with its pause", 3, func(t *testing.T, m []*member) {
+		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
+		if err := lease.Fail(deadline(t), errors.New("no such table"), time.Minute); err != nil {
+			t.Fatalf("Fail: %v", err)
+		}
+		got := want(t, parked, corral.AnswerError)
+		if got.Err == nil || !strings.Contains(got.Err.Error(), "no such table") || got.RetryAfter <= 0 || got.RetryAfter > time.Minute {
+			t.Fatalf("got the error %v with a pause of %v; want the cause and at most 1m", got.Err, got.RetryAfter)
+		}
+	})
+	run("a failure without a pause leaves the key free", 2, func(t *testing.T, m []*member) {
+		if err := m[0].lease(t, "a").Fail(deadline(t), errors.New("once"), 0); err != nil {
+			t.Fatalf("Fail: %v", err)
+		}
+		m[1].lease(t, "a")
+	})
+	run("a pass releases those who are parked", 3, func(t *testing.T, m []*member) {
+		lease := m[0].lease(t, "a")
+		first, second := m[1].park(t, s, "a"), m[2].park(t, s, "a")
+		if err := lease.Pass(deadline(t)); err != nil {
+			t.Fatalf("Pass: %v", err)
+		}
+		want(t, first, corral.AnswerPass)
+		want(t, second, corral.AnswerPass)
+	})
+	run("a fresh value is not what was kept before", 2, func(t *testing.T, m []*member) {
+		fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("old"), BodySize: -1, TTL: time.Hour})
+		request := m[1].request("a")
+		request.Fresh = true
+		answer, err := m[1].Join(deadline(t), request)
+		if answer.Kind != corral.AnswerLease || err != nil {
+			t.Fatalf("Join gave kind %d, %v; want a lease", answer.Kind, err)
+		}
+	})
+	run("one that gives up waiting takes only itself", 3, func(t *testing.T, m []*member) {
+		lease, stays := m[0].lease(t, "a"), m[1].park(t, s, "a")
+		ctx, cancel := context.WithCancel(deadline(t))
+		leaves := m[2].join(ctx, m[2].request("a"))
+		wantNothing(t, s, leaves)
+		cancel()
+		if got := receive(t, leaves); got.err == nil {
+			t.Fatalf("a Join whose context ended gave kind %d and no error", got.Kind)
+		}
+		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+		want(t, stays, corral.AnswerValue)
+	})
+	run("a lease that is extended stays", 2, func(t *testing.T, m []*member) {
+		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
+		for range s.beats() {
+			time.Sleep(min(time.Second, s.still()))
+			if err := lease.Extend(deadline(t)); err != nil {
+				t.Fatalf("Extend: %v", err)
+			}
+		}
+		wantNothing(t, s, parked)
+		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+		want(t, parked, corral.AnswerValue)
+	})
+	run("a lease that is not extended goes on to one who is parked", 3, leasesGoOn)
+	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
+	run("Invalidate returns once the callbacks of Watch have", 2, func(t *testing.T, m []*member) {
+		release := m[1].hold()
+		done := make(chan error, 1)
+		go func() { done <- m[0].Invalidate(deadline(t), corral.Target{Keys: []string{"a"}}) }()
+		wantNothing(t, s, done)
+		release()
+		if err := receive(t, done); err != nil {
+			t.Fatalf("Invalidate: %v", err)
+		}
+	})
+	run("Invalidate that cannot tell says so", 2, func(t *testing.T, m []*member) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := m[0].Invalidate(ctx, corral.Target{Keys: []string{"a"}}); !errors.Is(err, corral.ErrNotAcknowledged) {
+			t.Fatalf("Invalidate gave %v, want %v", err, corral.ErrNotAcknowledged)
+		}
+	})
+	for _, row := range []struct {
+		name   string
+		target corral.Target
+	}{
+		{"key", corral.Target{Keys: []string{"a"}}},
+		{"tag", corral.Target{Tags: []string{"x"}}},
+		{"all", corral.Target{All: true}},
+	} {
+		name, target := row.name, row.target
+		run("who asks after an invalidation by "+name+" is not given what was kept", 2, func(t *testing.T, m []*member) {
+			fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("old"), BodySize: -1, Revision: m[0].revision(), TTL: time.Hour, Tags: []string{"x"}})
+			m[0].invalidate(t, target)
+			m[1].lease(t, "a")
+		})
+		run("who asks after an invalidation by "+name+" is not given what was begun before", 3, func(t *testing.T, m []*member) {
+			begun := m[0].revision()
+			lease, before := m[0].lease(t, "a"), m[1].park(t, s, "a")
+			m[0].invalidate(t, target)
+			after := m[2].join(deadline(t), m[2].request("a"))
+			s.settle()
+			fill(t, m[0], lease, &corral.Record{Value: []byte("old"), BodySize: -1, Revision: begun, TTL: time.Hour, Tags: []string{"x"}})
+			if got := want(t, before, corral.AnswerValue).Record; string(got.Value) != "old" {
+				t.Fatalf("who asked before was given %q, want %q", got.Value, "old")
+			}
+			want(t, after, corral.AnswerLease)
+		})
+	}
+	run("Watch ends with its context", 1, func(t *testing.T, m []*member) {
+		m[0].stop()
+		if err := receive(t, m[0].ended); err == nil {
+			t.Fatal("Watch returned nil; want why it ended")
+		}
+	})
+}
+
+func oneLease(t *testing.T, m []*member) {
+	const askers = 10
+	var mu sync.Mutex
+	leases := 0
+	var all sync.WaitGroup
+	for _, p := range m {
+		for range askers {
+			all.Go(func() {
+				answer, err := p.Join(deadline(t), p.request("a"))
+				switch {
+				case err != nil:
+					t.Errorf("Join: %v", err)
+				case answer.Kind == corral.AnswerLease:
+					mu.Lock()
+					leases++
+					mu.Unlock()
+					fill(t, p, answer.Lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+				case answer.Kind != corral.AnswerValue || string(answer.Record.Value) != "v":
+					t.Errorf("Join gave kind %d, %+v; want the value", answer.Kind, answer.Record)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if leases != 1 {
+		t.Fatalf("%d leases were granted, want 1", leases)
+	}
+}
+
+func recordsArrive(t *testing.T, m []*member) {
+	lease, parked := m[0].lease(t, "a"), m[1].join(deadline(t), m[1].request("a"))
+	filled := corral.Record{
+		Value: []byte("v\x00\xff"), BodySize: -1, Revision: m[0].revision(), Age: time.Second, TTL: time.Hour, StaleFor: 2 * time.Hour,
+		StaleOnError: 3 * time.Hour, EarlyRefresh: 1.5, Cost: 70 * time.Millisecond, Tags: []string{"x", "y"}, Validator: `"e"`,
+	}
+	copied := filled
+	fill(t, m[0], lease, &copied)
+	got := want(t, parked, corral.AnswerValue).Record
+	if string(got.Value) != string(filled.Value) || got.Body != nil || got.Revision != filled.Revision || got.Outcome != corral.Keep ||
+		got.StaleFor != filled.StaleFor || got.StaleOnError != filled.StaleOnError || got.EarlyRefresh != filled.EarlyRefresh ||
+		got.Cost != filled.Cost || !slices.Equal(got.Tags, filled.Tags) || got.Validator != filled.Validator ||
+		got.Age < filled.Age || got.Age > filled.Age+patience || got.TTL > filled.TTL || got.TTL < filled.TTL-patience {
+		t.Fatalf("got  %+v\nwant %+v", got, filled)
+	}
+}
+
+func leasesGoOn(t *testing.T, m []*member) {
+	lease := m[0].lease(t, "a")
+	first := m[1].join(deadline(t), m[1].request("a"))
+	second := m[2].join(deadline(t), m[2].request("a"))
+	receive(t, lease.Lost())
+	if err := lease.Fill(deadline(t), &corral.Record{Value: []byte("late"), BodySize: -1, TTL: time.Hour}); err == nil {
+		t.Error("Fill of a lost lease was acknowledged")
+	}
+	holder, other := m[1], second
+	var answer joined
+	select {
+	case answer = <-first:
+	case answer = <-second:
+		holder, other = m[2], first
+	case <-time.After(patience):
+		t.Fatal("nobody was granted the lease that was lost")
+	}
+	if answer.err != nil || answer.Kind != corral.AnswerLease {
+		t.Fatalf("Join gave kind %d, %v; want a lease", answer.Kind, answer.err)
+	}
+	fill(t, holder, answer.Lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+	if got := want(t, other, corral.AnswerValue).Record; string(got.Value) != "v" {
+		t.Fatalf("got %q, want %q", got.Value, "v")
+	}
+}
+
+func watchesAgree(t *testing.T, m []*member) {
+	const each = 20
+	var all sync.WaitGroup
+	for i, p := range m {
+		all.Go(func() {
+			for n := range each {
+				p.invalidate(t, corral.Target{Keys: []string{fmt.Sprintf("%d-%d", i, n)}})
+			}
+		})
+	}
+	all.Wait()
+	reference := m[0].seen()
+	for i, p := range m {
+		seen := p.seen()
+		var last uint64
+		count := map[string]int{}
+		for _, inv := range seen {
+			if inv.Revision <= last {
+				t.Fatalf("process %d saw revision %d after %d", i, inv.Revision, last)
+			}
+			last = inv.Revision
+			for _, key := range inv.Keys {
+				count[key]++
+			}
+		}
+		for j := range m {
+			for n := range each {
+				if key := fmt.Sprintf("%d-%d", j, n); count[key] != 1 {
+					t.Fatalf("process %d saw the invalidation of %q %d times, want once", i, key, count[key])
+				}
+			}
+		}
+		if last != reference[len(reference)-1].Revision {
+			t.Fatalf("process %d ends at revision %d, process 0 at %d", i, last, reference[len(reference)-1].Revision)
+		}
+	}
+}
+
+// A member is a process of a suite: a coordinator and its Watch.
+type member struct {
+	corral.Coordinator
+	stop  context.CancelFunc
+	ended chan error
+
+	mu      sync.Mutex
+	applied []corral.Invalidation
+	gate    chan struct{} // nil: open
+}
+
+// enrol begins the Watch of every process and waits until all see what is
+// invalidated.
+func enrol(t *testing.T, processes []corral.Coordinator) []*member {
+	t.Helper()
+	members := make([]*member, len(processes))
+	for i, process := range processes {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := &member{Coordinator: process, stop: cancel, ended: make(chan error, 1)}
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			m.ended <- m.Watch(ctx, m.apply)
+		}()
+		t.Cleanup(func() { cancel(); <-returned })
+		members[i] = m
+	}
+	ctx := deadline(t)
+	for slices.ContainsFunc(members, func(m *member) bool { return !m.saw("enrol") }) {
+		if err := members[0].Invalidate(ctx, corral.Target{Keys: []string{"enrol"}}); err != nil {
+			t.Fatalf("Invalidate: %v", err)
+		}
+	}
+	return members
+}
+
+func (m *member) apply(inv corral.Invalidation) {
+	m.mu.Lock()
+	gate := m.gate
+	m.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.applied = append(m.applied, inv)
+}
+
+// hold makes the callback wait until release.
+func (m *member) hold() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gate := make(chan struct{})
+	m.gate = gate
+	return func() { close(gate) }
+}
+
+func (m *member) seen() []corral.Invalidation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.applied)
+}
+
+func (m *member) saw(key string) bool {
+	return slices.ContainsFunc(m.seen(), func(inv corral.Invalidation) bool { return slices.Contains(inv.Keys, key) })
+}
+
+// revision is what the process has applied.
+func (m *member) revision() uint64 {
+	seen := m.seen()
+	return seen[len(seen)-1].Revision
+}
+
+func (m *member) request(key string) corral.Request {
+	return corral.Request{Key: key, Revision: m.revision(), Wait: patience}
+}
+
+func (m *member) invalidate(t *testing.T, target corral.Target) {
+	t.Helper()
+	if err := m.Invalidate(deadline(t), target); err != nil {
+		t.Errorf("Invalidate %+v: %v", target, err)
+	}
+}
+
+// joined is what a Join came to.
+type joined struct {
+	corral.Answer
+	err error
+}
+
+func (m *member) join(ctx context.Context, request corral.Request) <-chan joined {
+	answer := make(chan joined, 1)
+	go func() {
+		got, err := m.Join(ctx, request)
+		answer <- joined{got, err}
+	}()
+	return answer
+}
+
+// lease joins and wants a lease.
+func (m *member) lease(t *testing.T, key string) corral.Lease {
+	t.Helper()
+	return want(t, m.join(deadline(t), m.request(key)), corral.AnswerLease).Lease
+}
+
+// park joins and wants no answer yet.
+func (m *member) park(t *testing.T, s suite, key string) <-chan joined {
+	t.Helper()
+	answer := m.join(deadline(t), m.request(key))
+	wantNothing(t, s, answer)
+	return answer
+}
+
+func want(t *testing.T, answer <-chan joined, kind corral.AnswerKind) corral.Answer {
+	t.Helper()
+	got := receive(t, answer)
+	if got.err != nil || got.Kind != kind {
+		t.Fatalf("Join gave kind %d, %v; want kind %d", got.Kind, got.err, kind)
+	}
+	return got.Answer
+}
+
+// receive waits for what a channel brings, or for its end.
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case got := <-from:
+		return got
+	case <-timer.C:
+		t.Fatalf("nothing came for %v", patience)
+		panic("unreachable")
+	}
+}
+
+// wantNothing fails when something has come once all is settled.
+func wantNothing[T any](t *testing.T, s suite, from <-chan T) {
+	t.Helper()
+	s.settle()
+	select {
+	case got := <-from:
+		t.Fatalf("%+v came too early", got)
+	default:
+	}
+}
+
+func fill(t *testing.T, m *member, lease corral.Lease, record *corral.Record) {
+	t.Helper()
+	if record.Revision == 0 {
+		record.Revision = m.revision()
+	}
+	if err := lease.Fill(deadline(t), record); err != nil {
+		t.Errorf("Fill: %v", err)
+	}
+}
