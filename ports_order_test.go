@@ -1,0 +1,152 @@
+package corral_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral"
+)
+
+func TestAMissAsksStoreThenCoordinatorThenLoader(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		r.get("a").want(t, "a#1", corral.Loaded, loadTime)
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a")
+		r.get("a").want(t, "a#1", corral.Hit, 0)
+		r.wantLog()
+	})
+}
+
+func TestAStoredValueEndsTheSearch(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		kept := text("kept")
+		kept.Age, kept.Validator = 3*time.Second, "e"
+		r.store.Put(t.Context(), "a", &kept)
+		r.log.Take()
+		g := r.get("a")
+		g.want(t, "kept", corral.Stored, 0)
+		if g.info.Age != 3*time.Second || g.info.TTL != time.Hour || g.item.Validator != "e" || !g.info.Kept {
+			t.Fatalf("got %+v", g.info)
+		}
+		r.get("a").want(t, "kept", corral.Hit, 0)
+		r.wantLog("store get a")
+		if s := r.Stats(); s.StoreHits != 1 || s.Loads != 0 {
+			t.Fatalf("got %d store hits, %d loads; want 1 and 0", s.StoreHits, s.Loads)
+		}
+	})
+}
+
+func TestAValueOfAnotherProcessEndsTheSearch(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		r.script.On("a", giving("theirs"))
+		g := r.get("a")
+		g.want(t, "theirs", corral.Remote, 0)
+		if !g.info.Kept || g.info.TTL != time.Hour {
+			t.Fatalf("got %+v, want a kept value for an hour", g.info)
+		}
+		r.get("a").want(t, "theirs", corral.Hit, 0)
+		r.wantLog("store get a", "join a")
+	})
+}
+
+func TestCallersWhoMeetAskThePortsOnce(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		joined := 0
+		for _, g := range atOnce(100, func(int) came { return r.get("a") }) {
+			if g.info.Source == corral.Joined {
+				joined++
+			}
+			g.want(t, "a#1", g.info.Source, loadTime)
+		}
+		if joined != 99 {
+			t.Fatalf("%d callers joined, want 99", joined)
+		}
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a")
+	})
+}
+
+func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withBoth(r, o)
+		o.StaleFor = time.Hour
+	}, func(r *rig) {
+		r.load = answering(corral.Item[string]{Value: "v", Validator: "e", Tags: []string{"x"}})
+		r.get("a")
+		r.log.Take()
+		time.Sleep(time.Minute)
+		r.get("a").want(t, "v", corral.Stale, 0)
+		r.wantLog("join a", "load a", "fill a", "store put a")
+		requests := r.script.Requests()
+		last := requests[len(requests)-1]
+		if !last.Refresh || last.Previous == nil || last.Previous.Validator != "e" || last.Previous.Value != nil ||
+			last.Previous.TTL != 0 || last.Previous.Age != time.Minute {
+			t.Fatalf("got the request %+v with %+v; want a refresh that brings what it validates", last, last.Previous)
+		}
+	})
+}
+
+func TestFreshIsAskedOfNoStore(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		kept := text("kept")
+		r.store.Put(t.Context(), "a", &kept)
+		r.log.Take()
+		r.get("a", corral.Fresh()).want(t, "a#1", corral.Loaded, loadTime)
+		r.wantLog("join a", "load a", "fill a", "store put a")
+		if requests := r.script.Requests(); !requests[0].Fresh {
+			t.Fatalf("got the request %+v, want one for a fresh value", requests[0])
+		}
+	})
+}
+
+func TestWhatIsSharedReachesNoStore(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		r.load = answering(corral.Item[string]{Value: "v", Outcome: corral.Share})
+		r.get("a").want(t, "v", corral.Loaded, 0)
+		r.wantLog("store get a", "join a", "load a", "fill a")
+		if record := r.script.Leases()[0].Endings()[0].Record; record.Outcome != corral.Share {
+			t.Fatalf("the owner was told %v, want %v", record.Outcome, corral.Share)
+		}
+	})
+}
+
+func TestAPassIsToldToTheOwnerAndNotStored(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		r.load = answering(corral.Item[string]{Value: "v", Outcome: corral.Pass})
+		r.get("a").want(t, "v", corral.Loaded, 0)
+		r.wantLog("store get a", "join a", "load a", "pass a")
+		r.get("a").want(t, "v", corral.Loaded, 0) // by itself, while the mark lasts
+		r.wantLog("load a")
+	})
+}
+
+func TestAFailureIsToldToTheOwnerWithItsPause(t *testing.T) {
+	withPorts(t, withBoth, func(r *rig) {
+		r.load = failing(errPort)
+		r.get("a").wantErr(t, errPort, 0)
+		r.wantLog("store get a", "join a", "load a", "fail a")
+		if e := r.script.Leases()[0].Endings(); len(e) != 1 || e[0].Cause != errPort || e[0].RetryAfter != time.Second {
+			t.Fatalf("the owner was told %+v, want the cause and a pause of 1s", e)
+		}
+		r.get("a").wantErr(t, errPort, 0)
+		r.wantLog()
+	})
+}
+
+func TestWhatTheLoaderFindsNotModifiedIsFilledWhole(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withBoth(r, o)
+		o.StaleFor = time.Hour
+	}, func(r *rig) {
+		r.load = notModified("v")
+		r.get("a")
+		time.Sleep(time.Minute)
+		r.get("a").want(t, "v", corral.Stale, 0)
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a", "join a", "load a", "fill a", "store put a")
+		endings := r.script.Leases()[1].Endings()
+		if record := endings[0].Record; string(record.Value) != "v" || record.TTL != time.Minute || record.Validator != "e" || record.Outcome != corral.Keep {
+			t.Fatalf("the owner was filled with %+v, want the whole record with new times", record)
+		}
+		if record := r.store.Look("a"); string(record.Value) != "v" || record.TTL != time.Minute {
+			t.Fatalf("the store has %+v, want the whole record with new times", record)
+		}
+	})
+}
