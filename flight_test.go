@@ -249,14 +249,14 @@ func TestAFailureIsSharedAndThenPauses(t *testing.T) {
 		s.expect(t, 1)
 
 		// Then one probe, and the pause doubles.
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		for _, g := range together(100, func(int) got { return get(c, t.Context(), "a") }) {
 			g.wantErr(t, errSource, time.Second)
 		}
 		s.expect(t, 2)
 		time.Sleep(2*time.Second - 1)
 		get(c, t.Context(), "a").wantErr(t, errSource, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		get(c, t.Context(), "a").wantErr(t, errSource, time.Second)
 		time.Sleep(4 * time.Second)
 		get(c, t.Context(), "a").want(t, "well", Loaded, time.Second)
@@ -276,7 +276,7 @@ func TestALoaderMaySayHowLongToPause(t *testing.T) {
 		time.Sleep(7*time.Second - 1)
 		get(c, t.Context(), "a")
 		s.expect(t, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		get(c, t.Context(), "a")
 		s.expect(t, 2)
 	})

@@ -1,0 +1,56 @@
+# Corral. `make run` and `make test` need nothing but Go, make and, for what
+# they install, root; see scripts/need.
+
+GO       ?= go
+FUZZTIME ?= 3s
+ORIGIN   ?=
+SOAKTIME ?= 10m
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test unit lint examples fuzz bench bench-smoke soak docs
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## Start corral serve before a demo shop and show a stampede (ORIGIN=http://... for your own)
+	@scripts/need go
+	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)")
+
+build: ## Build bin/corral
+	@mkdir -p bin
+	$(GO) build -o bin/corral ./cmd/corral
+
+test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, fuzzing
+	@scripts/need go gcc
+	@$(MAKE) --no-print-directory lint unit examples bench-smoke fuzz
+	@echo "all tests passed"
+
+unit: ## Unit tests with the race detector
+	$(GO) test -race ./...
+
+lint: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	cd examples && $(GO) vet ./...
+	cd bench && $(GO) vet ./...
+
+examples: ## Build and run the examples
+	cd examples && $(GO) test -race ./...
+	scripts/run --once
+
+bench-smoke: ## See that the benchmarks run and that what they assert holds (no times)
+	cd bench && $(GO) test ./...
+
+fuzz: ## Fuzz every target for FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+
+bench: ## Corral and its rivals side by side, with ratios
+	cd bench && $(GO) run ./cmd/compare
+
+soak: ## What takes longer: stress and fuzzing for SOAKTIME
+	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
+	scripts/fuzz 30s
+
+docs: ## Write docs/options.md anew from the code
+	$(GO) generate ./internal/docgen

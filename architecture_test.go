@@ -1,0 +1,87 @@
+package corral_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/corralcache/corral"
+
+// mayImport says, for each package of the product, which others of the product
+// it may import. A package that is not listed fails the test: siblings do not
+// import each other, and there is no util.
+var mayImport = map[string][]string{
+	"":                   {"internal/table", "internal/invariant"},
+	"internal/table":     {},
+	"internal/invariant": {},
+	"internal/httpsem":   {},
+	"internal/docgen":    {},
+	"corraltest":         {""},
+	"metrics/prom":       {""},
+	"metrics/otel":       {""},
+	"httpcache":          {"", "internal/httpsem"},
+	"server":             {"", "httpcache", "metrics/prom"},
+	"cmd/corral":         {"server"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func list(t *testing.T, args ...string) []listed {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestPackagesImportInTheAgreedDirection(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("package %q has no line in mayImport: say what it may import", name)
+		}
+		for _, imported := range p.Imports {
+			if imported != module && !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			imported = strings.TrimPrefix(strings.TrimPrefix(imported, module), "/")
+			found := false
+			for _, a := range allowed {
+				found = found || a == imported
+			}
+			if !found {
+				t.Errorf("package %q imports %q, which it may not", name, imported)
+			}
+		}
+	}
+}
+
+func TestTheLibraryDependsOnTheStandardLibraryAndTheIndexOnly(t *testing.T) {
+	for _, p := range list(t, "-deps", ".") {
+		if p.Standard || p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/internal/") {
+			continue
+		}
+		if !strings.HasPrefix(p.ImportPath, "github.com/puzpuzpuz/xsync/v4") {
+			t.Errorf("the root depends on %s", p.ImportPath)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package docgen
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/options.md")
+
+const root = "../.."
+
+func TestTheReferenceIsCurrent(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Options\n\nWritten by `go generate ./internal/docgen` from the code; do not edit.\n")
+	for _, s := range []struct{ title, dir, name, after string }{
+		{"The library: `corral.Options`", ".", "Options", ""},
+		{"An item of a loader: `corral.Item`", ".", "Item", ""},
+		{"The proxy: `httpcache.Options`", "httpcache", "Options", ""},
+	} {
+		text, err := Struct(filepath.Join(root, s.dir), s.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString("\n## " + s.title + "\n\n" + text)
+	}
+	path := filepath.Join(root, "docs/options.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil || string(have) != b.String() {
+		t.Fatalf("docs/options.md is not what the code says (%v): run go generate ./internal/docgen", err)
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// Every link of the documentation to a file of the project leads somewhere.
+func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(root, "docs"), func(path string, entry os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".md") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil || len(files) < 5 {
+		t.Fatalf("found %d files of documentation: %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			path := file
+			if target != "" {
+				path = filepath.Join(filepath.Dir(file), target)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", file, match[1])
+				continue
+			}
+			if anchor != "" && !hasHeading(path, anchor) {
+				t.Errorf("%s: %s has no heading for #%s", file, path, anchor)
+			}
+		}
+	}
+}
+
+var notInAnchor = regexp.MustCompile("[^a-z0-9 _-]")
+
+func hasHeading(path, anchor string) bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			slug := notInAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			if strings.ReplaceAll(slug, " ", "-") == anchor {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestAStructThatIsNotThereIsAnError(t *testing.T) {
+	if _, err := Struct(".", "Nothing"); err == nil {
+		t.Fatal("no error")
+	}
+}
