@@ -80,7 +80,7 @@ func lifetime(declared, standard time.Duration, jitter, draw float64) time.Durat
 // doubled by each further failure, at most longest, shortened as by lifetime.
 func pauseAfter(failures int, first, longest time.Duration, jitter, draw float64) time.Duration {
 	pause := first
-	for range min(failures-1, 62) {
+	for range min(failures-1, 63) {
 		if pause > longest/2 {
 			pause = longest
 			break
