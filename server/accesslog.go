@@ -23,7 +23,8 @@ type accessLine struct {
 	cacheStatus string
 	status      int
 	bytes       int64
-	originTime  time.Duration // 0: the origin was not asked
+	originTime  time.Duration // to the origin's header; 0: it was not asked
+	originCode  int           // what it answered; 0: nothing
 	aborted     bool          // the answer broke off
 }
 
@@ -44,7 +45,7 @@ func (l *accessLine) attrs() []slog.Attr {
 		slog.Float64("duration_ms", milliseconds(l.duration)),
 	}
 	if l.originTime > 0 {
-		attrs = append(attrs, slog.Float64("origin_ms", milliseconds(l.originTime)))
+		attrs = append(attrs, slog.Float64("origin_ms", milliseconds(l.originTime)), slog.Int("origin_status", l.originCode))
 	}
 	if l.cacheStatus != "" {
 		attrs = append(attrs, slog.String("cache", l.cacheStatus))

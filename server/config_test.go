@@ -39,7 +39,7 @@ func TestDefaultsLackOnlyTheOrigin(t *testing.T) {
 	if len(problems) != 1 || problems[0].Setting != "origin" || !strings.HasPrefix(problems[0].Error(), "origin is not set: ") {
 		t.Errorf("Validate() of the defaults = %v, want that the origin is not set", problems)
 	}
-	if c.MaxBytes != 256<<20 || c.LoadTimeout != 30*time.Second || c.PassTTL != 2*time.Minute || c.StaleIfError != 0 || !bool(c.AccessLog) {
+	if c.MaxBytes != 256<<20 || c.LoadTimeout != 30*time.Second || c.PassTTL != 2*time.Minute || c.AccessLog != On {
 		t.Errorf("Defaults() = %+v", c)
 	}
 }
@@ -126,7 +126,7 @@ func TestValuesAreReadExactlyOrRefusedWithARemedy(t *testing.T) {
 		{"origin", "http://shop.example/?", "!query"},
 		{"origin", "http://shop.example/#top", "!fragment"},
 		{"origin", "http://shop.example/#", "!fragment"},
-		{"origin", "http://shop.example/api", "!path"},
+		{"origin", "http://shop.example/api", "http://shop.example/api"},
 	} {
 		c := Config{}
 		s := find(t, &c, test.setting)
@@ -178,13 +178,19 @@ func TestValidateNamesEachSettingThatIsOutOfRangeOrContradictsAnother(t *testing
 		{"load-timeout=0s", "load-timeout"},
 		{"load-timeout=1ns", "origin.connect-timeout"},
 		{"load-timeout=-1s", "load-timeout"},
-		{"pass-ttl=0s stale-if-error=0s stale-while-revalidate=0s shutdown-delay=0s", ""},
-		{"pass-ttl=-1s stale-if-error=-1s stale-while-revalidate=-1s shutdown-delay=-1s", "pass-ttl stale-while-revalidate stale-if-error shutdown-delay"},
+		{"pass-ttl=0s shutdown-delay=0s", ""},
+		{"pass-ttl=-1s shutdown-delay=-1s", "pass-ttl shutdown-delay"},
 		{"shutdown-timeout=0s header-timeout=0s idle-timeout=0s", "header-timeout idle-timeout shutdown-timeout"},
 		{"max-header-bytes=4KiB", ""},
 		{"max-header-bytes=4095", "max-header-bytes"},
 		{"max-header-bytes=1MiB", ""},
 		{"max-header-bytes=1048577", "max-header-bytes"},
+		{"origin.max-header-bytes=4KiB", ""},
+		{"origin.max-header-bytes=4095", "origin.max-header-bytes"},
+		{"origin.max-header-bytes=16MiB", ""},
+		{"origin.max-header-bytes=17MiB", "origin.max-header-bytes"},
+		{"max-key-bytes=0", "max-key-bytes"},
+		{"tail-timeout=0s", "tail-timeout"},
 		{"origin.max-conns=0", ""},
 		{"origin.max-conns=-1", "origin.max-conns"},
 		{"name=Edge-1.a_b", ""},
@@ -242,7 +248,7 @@ func FuzzOriginIsSafeOrRefused(f *testing.F) {
 		if o.UnmarshalText([]byte(text)) != nil {
 			return
 		}
-		if o.User != nil || o.Hostname() == "" || o.RawQuery != "" || o.Fragment != "" || o.Path != "" {
+		if o.User != nil || o.Hostname() == "" || o.RawQuery != "" || o.Fragment != "" {
 			t.Errorf("%q = %#v", text, o.URL)
 		}
 	})

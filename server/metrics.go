@@ -23,8 +23,8 @@ func newMetrics(options Options) *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "corral_http_requests_total",
-			Help: "Requests that ended, by status; 0: none was sent.",
-		}, []string{"code"}),
+			Help: "Requests that ended, by status (0: none was sent) and by what the cache did.",
+		}, []string{"code", "cache"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "corral_http_request_duration_seconds",
 			Help:    "Time from a request's header to the end of its answer.",
@@ -73,8 +73,8 @@ func (m *metrics) observe(s *Server) {
 	}))
 }
 
-func (m *metrics) request(status int, bytes int64, took time.Duration) {
-	m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+func (m *metrics) request(status int, outcome string, bytes int64, took time.Duration) {
+	m.requests.WithLabelValues(strconv.Itoa(status), outcome).Inc()
 	m.duration.Observe(took.Seconds())
 	m.bytes.Add(float64(bytes))
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/corralcache/corral/httpcache"
 )
 
 // requestID is the header field that names a request in the access log and
@@ -19,14 +21,15 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		start := time.Now()
 		s.inFlight.Add(1)
 		rec := &recorder{ResponseWriter: w, id: idOf(r)}
+		trace := &httpcache.Trace{}
 		finished := false
 		// Deferred, because a handler panics with http.ErrAbortHandler to
 		// break off an answer whose rest did not come.
 		defer func() {
 			s.inFlight.Add(-1)
-			s.record(rec, r, start, !finished)
+			s.record(rec, r, trace, start, !finished)
 		}()
-		next.ServeHTTP(rec, r)
+		next.ServeHTTP(rec, r.WithContext(httpcache.WithTrace(r.Context(), trace)))
 		finished = true
 	})
 }
@@ -41,12 +44,12 @@ func idOf(r *http.Request) string {
 	return id
 }
 
-func (s *Server) record(rec *recorder, r *http.Request, start time.Time, aborted bool) {
+func (s *Server) record(rec *recorder, r *http.Request, trace *httpcache.Trace, start time.Time, aborted bool) {
 	end := time.Now()
 	if rec.status == 0 && !aborted {
 		rec.status = http.StatusOK // net/http writes it for a handler that wrote nothing
 	}
-	s.metrics.request(rec.status, rec.bytes, end.Sub(start))
+	s.metrics.request(rec.status, outcome(trace.Status), rec.bytes, end.Sub(start))
 	if s.access == nil {
 		return
 	}
@@ -63,11 +66,40 @@ func (s *Server) record(rec *recorder, r *http.Request, start time.Time, aborted
 		host:        shorten(r.Host),
 		path:        shorten(r.URL.EscapedPath()),
 		proto:       shorten(r.Proto),
-		cacheStatus: shorten(strings.Join(rec.Header().Values("Cache-Status"), ", ")),
+		cacheStatus: trace.Status,
+		originTime:  trace.OriginTime,
+		originCode:  trace.OriginCode,
 		status:      rec.status,
 		bytes:       rec.bytes,
 		aborted:     aborted,
 	})
+}
+
+// outcomes are the values that the label cache has: the parameter fwd of RFC
+// 9211, section 2.2, or what stands instead of it.
+var outcomes = map[string]string{
+	"bypass": "bypass", "method": "method", "uri-miss": "uri-miss", "vary-miss": "vary-miss",
+	"miss": "miss", "request": "request", "stale": "stale", "partial": "partial",
+}
+
+// outcome is the kind of answer that a member of Cache-Status tells of: hit,
+// collapsed when another's request to the origin answered this one, or why the
+// origin was asked. It is "none" when the cache had no say.
+func outcome(status string) string {
+	kind := "none"
+	for param := range strings.SplitSeq(status, ";") {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(param), "="); name {
+		case "hit", "collapsed":
+			return name
+		case "key", "detail": // what follows may repeat what a client sent
+			return kind
+		case "fwd":
+			if known := outcomes[value]; known != "" {
+				kind = known
+			}
+		}
+	}
+	return kind
 }
 
 // shorten copies what a line repeats of a text, for the text is part of the

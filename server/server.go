@@ -85,7 +85,7 @@ func New(config Config, options Options) (*Server, error) {
 		return nil, join([]*Problem{problem1, problem2})
 	}
 	s.frontOn, s.adminOn = limitConns(front, config.MaxConns), admin
-	if config.AccessLog && options.AccessLog != nil {
+	if config.AccessLog == On && options.AccessLog != nil {
 		s.access = newAccessLog(options.AccessLog, config.Log, config.AccessLogBuffer)
 	}
 	s.metrics.observe(s)

@@ -108,7 +108,6 @@ func get(t *testing.T, c *http.Client, url string) (int, string) {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Status", "corral; hit; ttl=59")
 	fmt.Fprintf(w, "hello by %s\n", r.Proto)
 }
 
@@ -372,7 +371,7 @@ func TestMetricsTellWhatTheServerDid(t *testing.T) {
 	waitFor(t, func() bool { return len(s.log.lines()) == 3 })
 	code, body := get(t, client(t, false), s.AdminURL()+"/metrics")
 	for _, want := range []string{
-		`corral_http_requests_total{code="200"} 3`,
+		`corral_http_requests_total{cache="none",code="200"} 3`,
 		`corral_http_response_bytes_total 54`,
 		`corral_http_request_duration_seconds_count 3`,
 		`corral_http_requests_in_flight 0`,
@@ -438,9 +437,9 @@ func TestEachRequestHasALine(t *testing.T) {
 		method, path, id string
 		want             map[string]any
 	}{
-		{"GET", "/a%2Fb?secret=1", "call-7", map[string]any{"method": "GET", "path": "/a%2Fb", "status": 200., "bytes": 18., "cache": "corral; hit; ttl=59", "id": "call-7", "proto": "HTTP/1.1", "client": "127.0.0.1"}},
+		{"GET", "/a%2Fb?secret=1", "call-7", map[string]any{"method": "GET", "path": "/a%2Fb", "status": 200., "bytes": 18., "id": "call-7", "proto": "HTTP/1.1", "client": "127.0.0.1"}},
 		{"HEAD", "/", "", map[string]any{"method": "HEAD", "status": 200.}},
-		{"GET", "/empty", "", map[string]any{"status": 200., "bytes": 0., "cache": nil}},
+		{"GET", "/empty", "", map[string]any{"status": 200., "bytes": 0., "cache": nil, "origin_ms": nil}},
 		{"GET", "/early", "", map[string]any{"status": 404., "bytes": 0.}},
 		{"GET", "/abort", "", map[string]any{"status": 200., "bytes": 5., "aborted": true}},
 		{"GET", "/" + strings.Repeat("x", 2000), "", map[string]any{"path": "/" + strings.Repeat("x", maxLogged-1) + "…"}},
@@ -517,4 +516,23 @@ func TestAnUpgradedConnectionIsLogged(t *testing.T) {
 		t.Fatalf("answer = %q, %v", all, err)
 	}
 	waitFor(t, func() bool { return strings.Contains(s.log.lines()[0], `"status":101`) })
+}
+
+func TestTheOutcomeIsReadFromCacheStatusAndNotFromWhatAClientSent(t *testing.T) {
+	for status, want := range map[string]string{
+		"":                                       "none",
+		"corral":                                 "none",
+		"corral;hit;ttl=59":                      "hit",
+		"corral; hit; ttl=-1":                    "hit",
+		"corral;fwd=uri-miss;stored":             "uri-miss",
+		"corral;fwd=uri-miss;collapsed":          "collapsed",
+		"corral;fwd=stale;fwd-status=304":        "stale",
+		"corral;fwd=news":                        "none",
+		`corral;fwd=bypass;key="/a;hit;b"`:       "bypass",
+		`corral;fwd=method;detail="a;collapsed"`: "method",
+	} {
+		if got := outcome(status); got != want {
+			t.Errorf("outcome(%s) = %s, want %s", status, got, want)
+		}
+	}
 }

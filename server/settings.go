@@ -24,6 +24,7 @@ type Setting struct {
 type Problem struct {
 	Setting string // its name
 	Value   string // as it was given, without a password; empty: not set
+	Against string // the other setting, when two contradict each other
 	Remedy  string
 }
 
@@ -41,15 +42,15 @@ func (c *Config) Settings() []Setting {
 	for i := range settings {
 		tag := config.Type().Field(i).Tag
 		name := tag.Get("name")
-		settings[i] = Setting{Name: name, Env: envName(name), Default: tag.Get("default"), Help: tag.Get("help"), value: config.Field(i)}
+		settings[i] = Setting{Name: name, Env: EnvName(name), Default: tag.Get("default"), Help: tag.Get("help"), value: config.Field(i)}
 	}
 	return settings
 }
 
-// envName is the environment's name of a setting. Other variables that begin
+// EnvName is the environment's name of a setting. Other variables that begin
 // with CORRAL_ are none of ours: Kubernetes sets CORRAL_SERVICE_HOST and the
 // like beside a service of that name.
-func envName(setting string) string {
+func EnvName(setting string) string {
 	return "CORRAL_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(setting))
 }
 

@@ -53,15 +53,20 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
-// A Switch is on or off.
-type Switch bool
+// A Switch is on or off. (Not a bool, for which flags would take no value.)
+type Switch uint8
+
+const (
+	Off Switch = iota
+	On
+)
 
 func (s *Switch) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "on", "true":
-		*s = true
+		*s = On
 	case "off", "false":
-		*s = false
+		*s = Off
 	default:
 		return errors.New("write on or off")
 	}
@@ -69,7 +74,7 @@ func (s *Switch) UnmarshalText(text []byte) error {
 }
 
 func (s Switch) String() string {
-	if s {
+	if s == On {
 		return "on"
 	}
 	return "off"
@@ -91,7 +96,8 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// An Origin is the base URL of the server behind the cache. A nil URL: not set.
+// An Origin is the base URL of the server behind the cache; its path, if any,
+// is put before that of each request. A nil URL: not set.
 type Origin struct{ *url.URL }
 
 func (o *Origin) UnmarshalText(text []byte) error {
@@ -113,10 +119,10 @@ func (o *Origin) UnmarshalText(text []byte) error {
 		return errors.New("leave out the query: each request has its own")
 	case u.Fragment != "" || strings.HasSuffix(string(text), "#"):
 		return errors.New("leave out the fragment: servers never see one")
-	case u.Path != "" && u.Path != "/":
-		return errors.New("leave out the path: a request's own path is sent on as it is")
 	}
-	u.Path = ""
+	if u.Path == "/" {
+		u.Path = ""
+	}
 	*o = Origin{u}
 	return nil
 }
@@ -151,7 +157,7 @@ func (f *Format) UnmarshalText(text []byte) error {
 }
 
 // A LogLevel is the least severe level that a log has.
-type LogLevel struct{ slog.Level }
+type LogLevel slog.Level
 
 func (l *LogLevel) UnmarshalText(text []byte) error {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
@@ -159,8 +165,11 @@ func (l *LogLevel) UnmarshalText(text []byte) error {
 	if !ok {
 		return errors.New("write debug, info, warn or error")
 	}
-	l.Level = level
+	*l = LogLevel(level)
 	return nil
 }
 
-func (l LogLevel) String() string { return strings.ToLower(l.Level.String()) }
+func (l LogLevel) String() string { return strings.ToLower(l.Level().String()) }
+
+// Level makes a LogLevel a slog.Leveler.
+func (l LogLevel) Level() slog.Level { return slog.Level(l) }
