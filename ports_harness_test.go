@@ -27,7 +27,7 @@ type rig struct {
 
 // withPorts runs a test in virtual time, on a rig whose ports set may choose
 // from and wrap. A port that set leaves nil is not there.
-func withPorts(t *testing.T, set func(r *rig, o *corral.Options[string]), test func(r *rig)) {
+func withPorts(t *testing.T, set func(r *rig, o *corral.Options[string]), test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := &corraltest.Log{}
@@ -41,7 +41,7 @@ func withPorts(t *testing.T, set func(r *rig, o *corral.Options[string]), test f
 		if o.Coordinator != nil {
 			r.wantLog("watch")
 		}
-		test(r)
+		test(t, r)
 	})
 }
 

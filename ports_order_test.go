@@ -8,7 +8,7 @@ import (
 )
 
 func TestAMissAsksStoreThenCoordinatorThenLoader(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.get("a").want(t, "a#1", corral.Loaded, loadTime)
 		r.wantLog("store get a", "join a", "load a", "fill a", "store put a")
 		r.get("a").want(t, "a#1", corral.Hit, 0)
@@ -17,7 +17,7 @@ func TestAMissAsksStoreThenCoordinatorThenLoader(t *testing.T) {
 }
 
 func TestAStoredValueEndsTheSearch(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		kept := text("kept")
 		kept.Age, kept.Validator = 3*time.Second, "e"
 		r.store.Put(t.Context(), "a", &kept)
@@ -36,7 +36,7 @@ func TestAStoredValueEndsTheSearch(t *testing.T) {
 }
 
 func TestAValueOfAnotherProcessEndsTheSearch(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.script.On("a", giving("theirs"))
 		g := r.get("a")
 		g.want(t, "theirs", corral.Remote, 0)
@@ -49,7 +49,7 @@ func TestAValueOfAnotherProcessEndsTheSearch(t *testing.T) {
 }
 
 func TestCallersWhoMeetAskThePortsOnce(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		joined := 0
 		for _, g := range atOnce(100, func(int) came { return r.get("a") }) {
 			if g.info.Source == corral.Joined {
@@ -68,7 +68,7 @@ func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
 	withPorts(t, func(r *rig, o *corral.Options[string]) {
 		withBoth(r, o)
 		o.StaleFor = time.Hour
-	}, func(r *rig) {
+	}, func(t *testing.T, r *rig) {
 		r.load = answering(corral.Item[string]{Value: "v", Validator: "e", Tags: []string{"x"}})
 		r.get("a")
 		r.log.Take()
@@ -85,7 +85,7 @@ func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
 }
 
 func TestFreshIsAskedOfNoStore(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		kept := text("kept")
 		r.store.Put(t.Context(), "a", &kept)
 		r.log.Take()
@@ -98,7 +98,7 @@ func TestFreshIsAskedOfNoStore(t *testing.T) {
 }
 
 func TestWhatIsSharedReachesNoStore(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.load = answering(corral.Item[string]{Value: "v", Outcome: corral.Share})
 		r.get("a").want(t, "v", corral.Loaded, 0)
 		r.wantLog("store get a", "join a", "load a", "fill a")
@@ -109,7 +109,7 @@ func TestWhatIsSharedReachesNoStore(t *testing.T) {
 }
 
 func TestAPassIsToldToTheOwnerAndNotStored(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.load = answering(corral.Item[string]{Value: "v", Outcome: corral.Pass})
 		r.get("a").want(t, "v", corral.Loaded, 0)
 		r.wantLog("store get a", "join a", "load a", "pass a")
@@ -119,7 +119,7 @@ func TestAPassIsToldToTheOwnerAndNotStored(t *testing.T) {
 }
 
 func TestAFailureIsToldToTheOwnerWithItsPause(t *testing.T) {
-	withPorts(t, withBoth, func(r *rig) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.load = failing(errPort)
 		r.get("a").wantErr(t, errPort, 0)
 		r.wantLog("store get a", "join a", "load a", "fail a")
@@ -135,7 +135,7 @@ func TestWhatTheLoaderFindsNotModifiedIsFilledWhole(t *testing.T) {
 	withPorts(t, func(r *rig, o *corral.Options[string]) {
 		withBoth(r, o)
 		o.StaleFor = time.Hour
-	}, func(r *rig) {
+	}, func(t *testing.T, r *rig) {
 		r.load = notModified("v")
 		r.get("a")
 		time.Sleep(time.Minute)
