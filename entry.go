@@ -131,10 +131,6 @@ func (e *entry[V]) ask(c *Cache[V], q *query[V]) reply[V] {
 	defer e.mu.Unlock()
 	r := e.currentLocked(c)
 	f := e.flight
-	if f != nil && !c.rules.untouched(nil, f.revision, q.since) {
-		e.detachLocked(c) // R1
-		f = nil
-	}
 	state := spent
 	if r != nil {
 		state = judge(now, r.expiry, c.windowsOf(r), c.draw)

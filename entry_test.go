@@ -263,6 +263,9 @@ func TestAnInvalidationDetachesTheFlight(t *testing.T) {
 					t.Fatalf("after the invalidation: got %q, %v", g.item.Value, g.err)
 				}
 				s.expect(t, 2)
+				if n := c.Stats().Bytes; n != c.overhead("a")+3+moreBytes+tagBytes+3 {
+					t.Fatalf("%d bytes are kept: not just a#2", n)
+				}
 				// And what is kept goes too.
 				if err := test.invalidate(c, t.Context()); err != nil {
 					t.Fatal(err)
@@ -715,6 +718,47 @@ func TestAValueOverMaxValueBytesIsDeliveredAndTheOthersStay(t *testing.T) {
 		get(c, t.Context(), "small").want(t, "small", Hit, 0)
 		if s := c.Stats(); s.BytesInFlight != 0 || s.Evictions != 0 {
 			t.Fatalf("got %+v", s)
+		}
+	})
+}
+
+func TestARefreshingEntryMayLoseItsValueButNotItsFlight(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := &source{takes: time.Second}
+		c := open(t, s, Options[string]{MaxBytes: 3 * (entryBytes + 8), StaleFor: time.Hour})
+		get(c, t.Context(), "a")
+		time.Sleep(time.Minute)
+		get(c, t.Context(), "a").want(t, "a#1", Stale, 0) // and is refreshed behind
+		e := c.table.Get("a")
+		if err := c.Set(t.Context(), "big", Item[string]{Value: strings.Repeat("x", 2*entryBytes)}); err != nil {
+			t.Fatal(err)
+		}
+		if e.value.Load() != nil {
+			t.Fatal("the value of a was not evicted: the test needs more pressure")
+		}
+		get(c, t.Context(), "a").want(t, "a#2", Joined, time.Second)
+		s.expect(t, 2)
+	})
+}
+
+func TestWhatIsEvictedCannotBeRead(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := open(t, &source{}, Options[string]{MaxBytes: 3 * (entryBytes + 8)})
+		var entries []*entry[string]
+		for i := range 20 {
+			get(c, t.Context(), fmt.Sprint(i))
+			if e := c.table.Get(fmt.Sprint(i)); e != nil {
+				entries = append(entries, e)
+			}
+		}
+		readable := 0
+		for _, e := range entries {
+			if e.value.Load() != nil {
+				readable++
+			}
+		}
+		if len(entries) < 10 || readable != c.table.Len() || readable > 3 {
+			t.Fatalf("of %d entries %d can be read, %d are in the table", len(entries), readable, c.table.Len())
 		}
 	})
 }
