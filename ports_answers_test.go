@@ -142,6 +142,7 @@ func TestAJoinThatIgnoresItsContextFreesItsKeyToo(t *testing.T) {
 		release := make(chan struct{})
 		r.script.On("a", corraltest.Held(release, giving("too late")), giving("theirs"))
 		r.get("a").wantErr(t, corral.ErrLoadTimeout, 30*time.Second)
+		synctest.Wait()
 		if s := r.Stats(); s.Zombies != 1 {
 			t.Fatalf("got %d zombies, want 1", s.Zombies)
 		}

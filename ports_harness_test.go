@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,7 @@ type rig struct {
 	log    *corraltest.Log
 	store  *corraltest.Store
 	script *corraltest.Script
-	calls  int
+	calls  atomic.Int64
 	load   corral.LoaderFunc[string]
 	*corral.Cache[string]
 }
@@ -69,8 +70,7 @@ func (r *rig) loads(ctx context.Context, key string, prev *corral.Item[string]) 
 	if r.load != nil {
 		return r.load(ctx, key, prev)
 	}
-	r.calls++
-	call := r.calls
+	call := r.calls.Add(1)
 	if err := sleepIn(ctx, loadTime); err != nil {
 		return corral.Item[string]{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/corraltest"
 )
 
 func TestAMissAsksStoreThenCoordinatorThenLoader(t *testing.T) {
@@ -71,8 +72,8 @@ func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
 	}, func(t *testing.T, r *rig) {
 		r.load = answering(corral.Item[string]{Value: "v", Validator: "e", Tags: []string{"x"}})
 		r.get("a")
-		r.log.Take()
 		time.Sleep(time.Minute)
+		r.log.Take()
 		r.get("a").want(t, "v", corral.Stale, 0)
 		r.wantLog("join a", "load a", "fill a", "store put a")
 		requests := r.script.Requests()
@@ -148,5 +149,19 @@ func TestWhatTheLoaderFindsNotModifiedIsFilledWhole(t *testing.T) {
 		if record := r.store.Look("a"); string(record.Value) != "v" || record.TTL != time.Minute {
 			t.Fatalf("the store has %+v, want the whole record with new times", record)
 		}
+	})
+}
+
+func TestAnAnswerOlderThanAnInvalidationIsGivenToNobody(t *testing.T) {
+	withPorts(t, withScript, func(t *testing.T, r *rig) {
+		r.script.Deliver(t.Context(), corral.Invalidation{Revision: 5, Target: corral.Target{Keys: []string{"a"}}})
+		old := text("old")
+		old.Revision = 4
+		lease := corraltest.NewLease("a", r.log)
+		r.script.On("a", corraltest.Gives(old), corraltest.Grants(lease))
+		for _, g := range atOnce(3, func(int) came { return r.get("a") }) {
+			g.want(t, "a#1", g.info.Source, loadTime)
+		}
+		r.wantLog("join a", "join a", "load a", "fill a")
 	})
 }
