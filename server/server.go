@@ -192,6 +192,10 @@ func (s *Server) drain(abort context.Context) error {
 	}
 	s.admin.Close()
 	s.serving.Wait()
-	s.log.Info("stopped", "error", err)
+	if err != nil {
+		s.log.Warn("stopped", "error", err)
+	} else {
+		s.log.Info("stopped")
+	}
 	return err
 }
