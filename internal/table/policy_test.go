@@ -94,6 +94,37 @@ func TestSmallGrowsWhereLivesAreShortAndShrinksWhereTheyAreLong(t *testing.T) {
 	w.check()
 }
 
+func TestTheShareHasBounds(t *testing.T) {
+	var p policy[thing]
+	p.share = firstShare
+	for _, c := range []struct{ votes, want float64 }{
+		{1000, maxShare}, {1, maxShare}, {-1000, minShare}, {-1, minShare}, {0.25, minShare + 0.25}, {0.125, minShare + 0.375},
+	} {
+		p.learn(c.votes) // with no value there, each is worth all the room
+		is(t, fmt.Sprintf("share after %v votes", c.votes), p.share, c.want)
+	}
+}
+
+func TestAGhostVotesByHowSoonItReturns(t *testing.T) {
+	const values, now = 1000, 5000
+	var d edge
+	for i := range uint16(200) { // one a tick, so that the mark b ticks back is at age b
+		for d.since*ticksPerTurn < values-ticksPerTurn {
+			d.evicted(0, values)
+		}
+		d.evicted(now-200+1+i, values)
+	}
+	for _, c := range []struct {
+		age, turn uint16
+		want      float64
+	}{
+		{0, 128, 1}, {7, 128, 1}, {8, 128, 0.125}, {63, 128, 0.125}, {64, 128, 0}, {stampMask, 128, 0},
+		{0, 1, 1}, {1, 1, 0}, {1, 32, 1}, {2, 32, 0.125}, {15, 32, 0.125}, {16, 32, 0},
+	} {
+		is(t, fmt.Sprintf("vote at age %d, turn %d", c.age, c.turn), d.vote(c.age, now, c.turn), c.want)
+	}
+}
+
 func TestValuesOfUnequalWeightsStayWithinTheBytes(t *testing.T) {
 	w := newWorld(t, 10_000)
 	for i, k := range zipfKeys(3000, 100_000, 0.8) {
@@ -111,16 +142,23 @@ func TestValuesOfUnequalWeightsStayWithinTheBytes(t *testing.T) {
 
 func TestAnEvictionMovesABoundedNumberHoweverHotTheCacheIs(t *testing.T) {
 	const n = 10 * sweepLimit
-	for _, share := range []float64{minShare, maxShare} {
-		t.Run(fmt.Sprint("share ", share), func(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		filled, evicts float64
+	}{
+		{"from main", minShare, maxShare},
+		{"from small, whose share has shrunk", maxShare, minShare},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, n)
-			w.table.policy.share = share
+			w.table.policy.share = c.filled
 			for i := range n {
 				w.keep(key(i), 1)
 			}
 			for e := range w.table.All() {
 				e.node.freq.Store(maxFreq)
 			}
+			w.table.policy.share = c.evicts
 			w.keep("one more", 1)
 			moved := 0
 			for e := range w.table.All() {
