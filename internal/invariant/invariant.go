@@ -4,9 +4,18 @@
 // compiler removes what stands behind it.
 package invariant
 
-// Check panics with the invariant's number and text when it does not hold.
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+)
+
+// Check ends the process with the invariant's number and text when it does not
+// hold. It does not panic: whoever recovers from a loader's panics would take
+// it for one.
 func Check(holds bool, text string) {
 	if Enabled && !holds {
-		panic("corral: invariant broken: " + text)
+		fmt.Fprintf(os.Stderr, "corral: invariant broken: %s\n%s", text, debug.Stack())
+		os.Exit(2)
 	}
 }
