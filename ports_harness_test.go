@@ -39,7 +39,7 @@ func withPorts(t *testing.T, set func(r *rig, o *corral.Options[string]), test f
 		set(r, &o)
 		r.Cache = opened(t, corral.LoaderFunc[string](r.loads), o)
 		synctest.Wait() // the Watch has begun
-		if o.Coordinator != nil {
+		if o.Coordinator == r.script {
 			r.wantLog("watch")
 		}
 		test(t, r)
