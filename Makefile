@@ -1,7 +1,7 @@
-# Corral. `make run` and `make test` need nothing but Go, make and, for what
-# they install, root; see scripts/need.
+# Corral. `make run` and `make test` need make, and on Debian as root install
+# what else is missing: Go (scripts/go) and a C compiler (scripts/need).
 
-GO       ?= go
+GO       ?= $(CURDIR)/scripts/go
 FUZZTIME ?= 3s
 ORIGIN   ?=
 SOAKTIME ?= 10m
@@ -13,7 +13,6 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start corral serve before a demo shop and show a stampede (ORIGIN=http://... for your own)
-	@scripts/need go
 	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)")
 
 build: ## Build bin/corral
@@ -21,7 +20,7 @@ build: ## Build bin/corral
 	$(GO) build -o bin/corral ./cmd/corral
 
 test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, fuzzing
-	@scripts/need go gcc
+	@scripts/need gcc
 	@$(MAKE) --no-print-directory lint unit examples bench-smoke fuzz
 	@echo "all tests passed"
 
