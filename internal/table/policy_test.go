@@ -84,7 +84,7 @@ func TestSmallGrowsWhereLivesAreShortAndShrinksWhereTheyAreLong(t *testing.T) {
 	if grown < 3*firstShare {
 		t.Errorf("share = %.3f where keys live for 200 others, want at least %.3f", grown, 3*firstShare)
 	}
-	r := zipfKeys(5000, 200_000, 0.9)
+	r := zipfKeys(5000, 100_000, 0.9)
 	for _, i := range r {
 		w.access(key(1_000_000 + int(i)))
 	}
@@ -127,7 +127,7 @@ func TestAGhostVotesByHowSoonItReturns(t *testing.T) {
 
 func TestValuesOfUnequalWeightsStayWithinTheBytes(t *testing.T) {
 	w := newWorld(t, 10_000)
-	for i, k := range zipfKeys(3000, 100_000, 0.8) {
+	for i, k := range zipfKeys(3000, 50_000, 0.8) {
 		if e := w.table.Get(key(int(k))); e != nil {
 			e.node.Touch()
 		} else {
@@ -176,10 +176,10 @@ func TestAnEvictionMovesABoundedNumberHoweverHotTheCacheIs(t *testing.T) {
 }
 
 func TestTheSeedHardlyChangesWhatIsHit(t *testing.T) {
-	draws := zipfKeys(20_000, 200_000, 0.9)
+	draws := zipfKeys(10_000, 60_000, 0.9)
 	var low, high int
 	for i := range 5 {
-		w := newWorld(t, 2000)
+		w := newWorld(t, 1000)
 		w.evictLog = false
 		hits := 0
 		for _, k := range draws {
