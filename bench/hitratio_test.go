@@ -194,12 +194,18 @@ func TestHitRatiosOnRecordedTraces(t *testing.T) {
 }
 
 func TestHitRatiosOnSyntheticTraces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some ten seconds; -short runs the recorded traces only")
+	}
 	checkMean(t, report(t, synthetic()))
 }
 
 // Sizes are log-normal with a heavy tail: the largest are some hundred times
 // the mean. Only otter weighs values, too.
 func TestHitRatiosOfValuesOfUnequalSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some ten seconds; -short runs the recorded traces only")
+	}
 	traces := append(synthetic(), readTrace(t, "oltp"), readTrace(t, "web12"), readTrace(t, "multi2"))
 	for i := range traces {
 		traces[i].weigh()
