@@ -1,6 +1,7 @@
 package server
 
 import (
+	"regexp"
 	"runtime"
 	"strconv"
 	"time"
@@ -16,6 +17,12 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
 	bytes    prometheus.Counter
+}
+
+// collectorTime shows what part of the processor time collections take: the
+// price of the memory limit that BoundMemory sets.
+var collectorTime = collectors.GoRuntimeMetricsRule{
+	Matcher: regexp.MustCompile(`^/cpu/classes/(gc/)?total:cpu-seconds$`),
 }
 
 func newMetrics(options Options) *metrics {
@@ -42,7 +49,7 @@ func newMetrics(options Options) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.requests, m.duration, m.bytes, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectorTime)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(options.Collectors...)
 	return m
 }

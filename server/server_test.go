@@ -380,6 +380,7 @@ func TestMetricsTellWhatTheServerDid(t *testing.T) {
 		`corral_ready 1`,
 		`version="v0"`,
 		`go_goroutines `,
+		`go_cpu_classes_gc_total_cpu_seconds_total `,
 		`process_resident_memory_bytes `,
 	} {
 		if code != 200 || !strings.Contains(body, want) {
