@@ -53,7 +53,7 @@ func TestTheLogAndTheMetricsSayWhatTheCacheDid(t *testing.T) {
 		t.Errorf("line of the second request = %v, want a hit and no origin", hit)
 	}
 	_, metrics := get(t, c, s.AdminURL()+"/metrics")
-	for _, want := range []string{`{cache="uri-miss",code="200"} 1`, `{cache="hit",code="200"} 1`} {
+	for _, want := range []string{`{code="200",result="uri-miss"} 1`, `{code="200",result="hit"} 1`} {
 		if !strings.Contains(metrics, "corral_http_requests_total"+want) {
 			t.Errorf("/metrics lacks %s", want)
 		}

@@ -31,7 +31,7 @@ func newMetrics(options Options) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "corral_http_requests_total",
 			Help: "Requests that ended, by status (0: none was sent) and by what the cache did.",
-		}, []string{"code", "cache"}),
+		}, []string{"code", "result"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "corral_http_request_duration_seconds",
 			Help:    "Time from a request's header to the end of its answer.",

@@ -75,7 +75,7 @@ func (s *Server) record(rec *recorder, r *http.Request, trace *httpcache.Trace, 
 	})
 }
 
-// outcomes are the values that the label cache has: the parameter fwd of RFC
+// outcomes are the values that the label result has: the parameter fwd of RFC
 // 9211, section 2.2, or what stands instead of it.
 var outcomes = map[string]string{
 	"bypass": "bypass", "method": "method", "uri-miss": "uri-miss", "vary-miss": "vary-miss",

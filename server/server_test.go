@@ -371,7 +371,7 @@ func TestMetricsTellWhatTheServerDid(t *testing.T) {
 	waitFor(t, func() bool { return len(s.log.lines()) == 3 })
 	code, body := get(t, client(t, false), s.AdminURL()+"/metrics")
 	for _, want := range []string{
-		`corral_http_requests_total{cache="none",code="200"} 3`,
+		`corral_http_requests_total{code="200",result="none"} 3`,
 		`corral_http_response_bytes_total 54`,
 		`corral_http_request_duration_seconds_count 3`,
 		`corral_http_requests_in_flight 0`,
