@@ -255,6 +255,14 @@ func TestServeAnswersFromItsOriginUntilItsContextEnds(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); string(body) != "mug" || err != nil {
 		t.Errorf("GET /mug = %q, %v; want mug", body, err)
 	}
+	metrics, err := http.Get(d.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metrics.Body.Close()
+	if text, err := io.ReadAll(metrics.Body); err != nil || !strings.Contains(string(text), `corral_loads_total{cache="corral"} 1`) {
+		t.Errorf("/metrics = %s, %v; want the cache's one load", text, err)
+	}
 	http.DefaultClient.CloseIdleConnections()
 	d.cancel()
 	if code := <-d.code; code != exitOK {

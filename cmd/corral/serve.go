@@ -8,6 +8,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/corralcache/corral/metrics/prom"
 	"github.com/corralcache/corral/server"
 )
 
@@ -29,7 +32,13 @@ func (c *serve) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	daemon, err := server.New(config.Config, server.Options{Handler: handler, Logger: log, AccessLog: s.out, Version: version()})
+	daemon, err := server.New(config.Config, server.Options{
+		Handler:    handler,
+		Logger:     log,
+		AccessLog:  s.out,
+		Collectors: []prometheus.Collector{prom.New(handler.Cache())},
+		Version:    version(),
+	})
 	if err != nil {
 		return errors.Join(config.locate(err), handler.Shutdown(s.ctx))
 	}
