@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"metrics/otel":       {""},
 	"httpcache":          {"", "internal/httpsem"},
 	"server":             {"", "httpcache", "metrics/prom"},
-	"cmd/corral":         {"server"},
+	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
 }
 
 type listed struct {

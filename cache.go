@@ -51,7 +51,8 @@ type Cache[V any] struct {
 	closed     atomic.Bool // nothing is kept any more
 	ctx        context.Context
 	cancel     context.CancelFunc
-	watch      sync.WaitGroup
+	chores     chores // goroutines that no caller waits for
+	storeSeats chan struct{}
 	storeTurns [storeStripes]chan struct{}
 
 	removed struct {
@@ -99,6 +100,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		return nil, fmt.Errorf("corral: open %s: the store does not say its revision: %w", o.Name, err)
 	}
 	c.rules = newRevisions(revision)
+	c.storeSeats = make(chan struct{}, o.MaxStoreCalls)
 	for i := range c.storeTurns {
 		c.storeTurns[i] = make(chan struct{}, 1)
 	}
@@ -108,7 +110,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		coarse.retain()
 	}
 	if o.Coordinator != nil {
-		c.watch.Go(c.follow)
+		c.chores.Go(c.follow)
 	}
 	return c, nil
 }
@@ -349,8 +351,11 @@ func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (found[V], bo
 	case out.pass && (!leader || out.record == nil):
 		result, err := c.loadApart(q)
 		return result, true, err
-	case !c.answers(q.key, out.record, q.since): // R1
+	case !c.answers(q.key, out.record, q.since) || c.tooStale(q, out): // R1
 		f.forfeit(leader)
+		if q.refused++; q.refused > maxRefused {
+			return found[V]{}, false, fmt.Errorf("%w: what is had elsewhere is too old, %d times", ErrUnavailable, q.refused)
+		}
 		return found[V]{}, false, nil
 	}
 	source := out.source
@@ -358,6 +363,13 @@ func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (found[V], bo
 		source = Joined
 	}
 	return found[V]{record: out.record, source: source, kept: out.kept, counted: true, waiters: out.waiters, took: out.took}, true, nil
+}
+
+// tooStale reports whether a value from elsewhere was stale already and its
+// caller takes no such value. What a load of this process brings is given to
+// all who waited for it.
+func (c *Cache[V]) tooStale(q *query[V], out *result[V]) bool {
+	return q.demand.noStale && out.source >= Remote && out.record.expiry <= c.now()
 }
 
 // cover is a value that may stand in for a load that failed or is slow.
@@ -451,7 +463,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, item Item[V]) error {
 		return ErrClosed
 	}
 	if c.o.Coordinator != nil {
-		if err := c.o.Coordinator.Invalidate(ctx, Target{Keys: []string{key}}); err != nil {
+		if err := c.invalidateEverywhere(ctx, Target{Keys: []string{key}}); err != nil {
 			return err
 		}
 	}
@@ -468,7 +480,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, item Item[V]) error {
 			if kept {
 				return c.keepInStore(key, r)
 			}
-			return nil
+			return c.dropFromStore(key)
 		}
 	}
 }
@@ -554,7 +566,6 @@ func (c *Cache[V]) Close() error {
 		r.flight.end(ErrClosed)
 	}
 	c.cancel()
-	c.watch.Wait()
 	for e := range c.table.All() {
 		e.release(c)
 	}
@@ -571,14 +582,25 @@ func (c *Cache[V]) Close() error {
 func (c *Cache[V]) awaitQuiet() error {
 	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
-	select {
-	case <-c.roster.empty():
-		return nil
-	case <-timer.C:
+	for _, quiet := range []<-chan struct{}{c.roster.empty(), c.chores.empty()} {
+		select {
+		case <-quiet:
+			continue
+		case <-timer.C:
+		}
+		return c.unheeding()
 	}
+	return nil
+}
+
+// unheeding names what has not ended although its context has.
+func (c *Cache[V]) unheeding() error {
 	var errs []error
 	for _, r := range c.roster.running() {
 		errs = append(errs, fmt.Errorf("corral: close %s: the load of %q has not heeded the end of its context for %v", c.o.Name, r.key, closeGrace))
+	}
+	if n := c.chores.count(); n > 0 {
+		errs = append(errs, fmt.Errorf("corral: close %s: %d calls of the store or the coordinator have not heeded the end of their context for %v", c.o.Name, n, closeGrace))
 	}
 	return errors.Join(errs...)
 }

@@ -572,6 +572,13 @@ func (e *entry[V]) begin(c *Cache[V], f *flight[V]) {
 	f.revision = c.rules.applied.Load()
 }
 
+// keepGoing lets a flight go on although nobody waits for it here.
+func (e *entry[V]) keepGoing(f *flight[V]) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f.lasting = true
+}
+
 // adopt gives a flight in progress a value that a store had, too old to be an
 // answer but of use for validation and when the load fails.
 func (e *entry[V]) adopt(c *Cache[V], f *flight[V], r *record[V], weight int64) {

@@ -58,6 +58,7 @@ func TestATTLBelowZeroLandsStale(t *testing.T) {
 		c := open(t, s, Options[string]{})
 		get(c, t.Context(), "a").want(t, "v", Loaded, 0)
 		get(c, t.Context(), "a").want(t, "v", Loaded, 0) // validated
+		synctest.Wait()
 		if n := c.Stats().NotModified; n != 1 {
 			t.Fatalf("%d validations, want 1", n)
 		}

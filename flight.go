@@ -17,13 +17,17 @@ type flight[V any] struct {
 	previous *record[V] // the value at its start
 	refresh  bool       // began behind a value: nobody had to wait
 	fresh    bool       // its caller wants no value of a store's or an owner's
+	noStale  bool       // nor one that is stale
 	alone    bool       // loads for one caller, after a pass
 	seated   bool       // has its turn already
-	arrived  bool       // at its bulk load, or ended without it; guarded by bulk.mu
-	joined   bool       // waits for its bulk load; guarded by bulk.mu
-	source   Source
-	passTTL  time.Duration
-	phase    atomic.Uint32
+	// notInStore: the store was asked, and has nothing under the key.
+	notInStore bool
+	arrived    bool // at its bulk load, or ended without it; guarded by bulk.mu
+	joined     bool // waits for its bulk load; guarded by bulk.mu
+	source     Source
+	passTTL    time.Duration
+	phase      atomic.Uint32
+	lease      atomic.Pointer[heldLease] // until it is ended
 
 	base   loadContext
 	ctx    context.Context
@@ -102,7 +106,12 @@ type query[V any] struct {
 	since   uint64 // s
 	arrived uint64 // the number of the newest flight at that moment
 	bulk    *bulk[V]
+	refused int // answers from elsewhere that would not do
 }
+
+// maxRefused is how many answers from elsewhere a call refuses, because they
+// are older than an invalidation or stale, before it gives up.
+const maxRefused = 3
 
 // takes reports whether a value is an answer.
 func (q *query[V]) takes(r *record[V], state freshness, now int64) bool {
@@ -168,6 +177,7 @@ func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *fl
 		e:      e,
 		loader: q.loader, bulk: q.bulk, previous: previous,
 		fresh:    q.demand.fresh,
+		noStale:  q.demand.noStale,
 		source:   Loaded,
 		passTTL:  c.o.PassTTL,
 		done:     make(chan struct{}),

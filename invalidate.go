@@ -39,32 +39,35 @@ func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
 	if c.closed.Load() {
 		return ErrClosed
 	}
-	inv := Invalidation{Target: target}
-	if c.o.Coordinator == nil {
-		inv = c.apply(inv)
-	} else if err := c.o.Coordinator.Invalidate(ctx, target); err != nil {
-		if errors.Is(err, ErrNotAcknowledged) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrNotAcknowledged, err)
-	} else {
-		inv.Revision = c.rules.applied.Load()
+	if c.o.Coordinator != nil {
+		return c.invalidateEverywhere(ctx, target)
 	}
+	inv := c.apply(Invalidation{Target: target})
 	if c.o.Store == nil {
 		return nil
 	}
-	if err := c.o.Store.Delete(ctx, inv); err != nil {
-		c.storeFailed("", err)
+	if err := c.deleteFromStore(ctx, inv); err != nil {
 		return fmt.Errorf("%w: the store may still have it: %w", ErrNotAcknowledged, err)
 	}
 	return nil
+}
+
+// invalidateEverywhere asks the coordinator. Each process applies the
+// invalidation, and tells its own store, when its Watch hears of it, which is
+// before this returns nil.
+func (c *Cache[V]) invalidateEverywhere(ctx context.Context, target Target) error {
+	err := guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) })
+	if err == nil || errors.Is(err, ErrNotAcknowledged) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotAcknowledged, err)
 }
 
 // apply puts an invalidation into force in this process: first the rule, by
 // which every later decision goes, then the entries themselves.
 func (c *Cache[V]) apply(inv Invalidation) Invalidation {
 	inv = c.rules.apply(inv)
-	if len(inv.Keys)+len(inv.Tags) == 0 && !inv.All {
+	if inv.empty() {
 		return inv
 	}
 	c.n.invalidations.inc()
@@ -106,11 +109,29 @@ func (c *Cache[V]) follow() {
 	}
 }
 
-func (c *Cache[V]) watchOnce() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = caught(p)
-		}
-	}()
-	return c.o.Coordinator.Watch(c.ctx, func(inv Invalidation) { c.apply(inv) })
+func (c *Cache[V]) watchOnce() error {
+	return guard("Coordinator", func() error {
+		return c.o.Coordinator.Watch(c.ctx, func(inv Invalidation) {
+			inv = c.apply(inv)
+			if c.o.Store != nil && !inv.empty() {
+				c.deleteFromStore(c.ctx, inv) // a failure is counted, and the rule refuses what is read
+			}
+		})
+	})
+}
+
+// empty reports whether an invalidation only moves the revision on.
+func (t *Target) empty() bool { return len(t.Keys)+len(t.Tags) == 0 && !t.All }
+
+// keepable is R2.
+func (c *Cache[V]) keepable(key string, r *record[V]) bool {
+	return c.answers(key, r, forever)
+}
+
+// answers is R1: no invalidation that concerns the value lies in (v, s].
+func (c *Cache[V]) answers(key string, r *record[V], s uint64) bool {
+	if r.more != nil && r.more.elsewhere {
+		return c.rules.untouchedElsewhere(key, r.slots(), r.revision, s)
+	}
+	return c.rules.untouched(r.slots(), r.revision, s)
 }

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// heartbeat is how often a lease is extended while its holder computes.
-const heartbeat = time.Second
-
 // launch starts a flight's goroutine.
 func (c *Cache[V]) launch(f *flight[V]) {
 	c.n.flights.inc()
@@ -33,7 +30,7 @@ func (c *Cache[V]) fly(f *flight[V]) {
 	returned := false
 	defer func() {
 		if !returned {
-			c.failed(f, caught(recover()), nil)
+			c.failed(f, caught(recover()))
 		}
 		if f.bulk != nil {
 			f.bulk.arrive(f, false)
@@ -65,38 +62,20 @@ func (c *Cache[V]) carry(f *flight[V]) {
 		c.fromOwner(f)
 		return
 	}
-	c.compute(f, nil)
+	c.compute(f)
 }
 
 // compute calls the loader, in its turn, and settles the flight.
-func (c *Cache[V]) compute(f *flight[V], lease Lease) {
-	if lease != nil {
-		beating, stop := context.WithCancel(f.ctx)
-		defer stop()
-		go beat(beating, lease)
-	}
+func (c *Cache[V]) compute(f *flight[V]) {
 	item, err := c.load(f)
+	if err == nil && item.Tail == nil {
+		c.bulkhead.leave(&f.seat) // what follows is for the store and the owner
+	}
 	if err == nil {
-		err = c.settle(f, item, lease)
+		err = c.settle(f, item)
 	}
 	if err != nil {
-		c.failed(f, err, lease)
-	}
-}
-
-// beat extends a lease until ctx ends or the lease is lost.
-func beat(ctx context.Context, lease Lease) {
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-lease.Lost():
-			return
-		case <-ticker.C:
-			lease.Extend(ctx) // an error shows as Lost
-		}
+		c.failed(f, err)
 	}
 }
 
@@ -191,7 +170,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // settle gives out what the loader returned. An error means that the flight
 // has not settled yet.
-func (c *Cache[V]) settle(f *flight[V], item Item[V], lease Lease) error {
+func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	r, weight, err := c.record(f, &item)
 	if err != nil {
 		return err
@@ -200,28 +179,38 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V], lease Lease) error {
 		f.passTTL = max(item.PassTTL, 0)
 	}
 	if item.Tail != nil {
-		c.stream(f, &item, r, weight, lease)
+		c.stream(f, &item, r, weight)
 		return nil
 	}
 	if item.Outcome == Pass {
-		c.finish(f, EventPassed, f.e.pass(c, f, r), weight)
 		c.n.passes.inc()
-		c.answerLease(f, lease, func(ctx context.Context) error { return lease.Pass(ctx) })
+		c.finish(f, EventPassed, f.e.pass(c, f, r), weight)
+		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
+		c.forgetStored(f)
 		return nil
 	}
-	keep := item.Outcome != Share && !lost(lease) && !f.alone
-	if !f.e.land(c, f, r, weight, keep) {
+	if !f.e.land(c, f, r, weight, item.Outcome != Share && !f.lost() && !f.alone) {
 		return nil
 	}
 	c.finish(f, c.landing(f, item.Outcome), true, weight)
 	if f.alone {
 		c.unmark(f.key)
 	}
-	c.answerLease(f, lease, func(ctx context.Context) error { return c.fill(ctx, f, r, lease) })
+	c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return c.fill(ctx, f, r, lease) })
 	if f.out.kept {
 		c.keepInStore(f.key, r)
+	} else {
+		c.forgetStored(f)
 	}
 	return nil
+}
+
+// forgetStored takes what the store has of a key out, after a load whose
+// outcome is not kept: it is older.
+func (c *Cache[V]) forgetStored(f *flight[V]) {
+	if !f.alone && !f.notInStore {
+		c.dropFromStore(f.key)
+	}
 }
 
 // landing counts what became of a value and names the event for it.
@@ -253,57 +242,28 @@ func (c *Cache[V]) finish(f *flight[V], kind EventKind, settled bool, size int64
 	}
 }
 
-func lost(lease Lease) bool {
-	if lease == nil {
-		return false
-	}
-	select {
-	case <-lease.Lost():
-		return true
-	default:
-		return false
-	}
-}
-
-// answerLease tells the owner how a load ended. It has a load's time to do so,
-// also when nobody waits for the load any more.
-func (c *Cache[V]) answerLease(f *flight[V], lease Lease, answer func(context.Context) error) {
-	if lease == nil {
-		return
-	}
-	f.phase.Store(inUser)
-	ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
-	defer cancel()
-	if err := answer(ctx); err != nil {
-		c.warn("the coordinator did not take the outcome of a load", f.key, err)
-	}
-}
-
 // stream gives out a value at header time and then runs its tail.
-func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int64, lease Lease) {
+func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int64) {
 	outcome := item.Outcome
-	if outcome == NotModified || outcome == Keep && (lost(lease) || f.alone) {
+	if outcome == NotModified || outcome == Keep && (f.lost() || f.alone) {
 		outcome = Share
 	}
 	if !f.e.header(c, f, r, weight, outcome, item.TailSize) {
 		item.Tail(f.ctx, refusingWriter{context.Cause(f.ctx)})
 		return
 	}
-	if outcome == Pass {
-		c.n.passes.inc()
-	} else if !f.out.kept {
-		c.n.shares.inc()
-	}
 	c.finish(f, EventHeader, true, weight)
-	if outcome == Pass {
-		c.answerLease(f, lease, func(ctx context.Context) error { return lease.Pass(ctx) })
-	} else if lease != nil {
-		body := r.body().join(f.ctx, false)
-		filled := make(chan struct{})
-		go func() {
-			defer close(filled)
-			c.answerLease(f, lease, func(ctx context.Context) error { return c.fillBody(ctx, f, r, body, lease) })
-		}()
+	switch {
+	case outcome == Pass:
+		c.n.passes.inc()
+		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
+		c.forgetStored(f)
+	case !f.out.kept:
+		c.n.shares.inc()
+		c.forgetStored(f)
+	}
+	if outcome != Pass && f.lease.Load() != nil {
+		filled := c.fillBehind(f, r)
 		defer func() { <-filled }()
 	}
 	c.tail(f, item, r, weight)
@@ -321,6 +281,7 @@ func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64)
 		}
 		idle.Stop()
 		f.e.grown(c, f, weight, err)
+		c.bulkhead.leave(&f.seat)
 		switch {
 		case err != nil:
 			c.warn("a body broke off", f.key, err)
@@ -363,9 +324,8 @@ func (w refusingWriter) Write([]byte) (int, error) {
 }
 
 // failed settles a flight with an error, unless it has settled before.
-func (c *Cache[V]) failed(f *flight[V], err error, lease Lease) {
+func (c *Cache[V]) failed(f *flight[V], err error) {
 	settled := f.e.fail(c, f, err)
-	c.finish(f, EventFailed, settled, 0)
 	if settled {
 		c.n.failures.inc()
 		if errors.Is(err, ErrPanic) {
@@ -373,13 +333,9 @@ func (c *Cache[V]) failed(f *flight[V], err error, lease Lease) {
 		}
 		c.warn("a load failed", f.key, err)
 	}
-	c.answerLease(f, lease, func(ctx context.Context) error {
-		var failure *LoadError
-		if errors.As(f.out.err, &failure) {
-			return lease.Fail(ctx, failure.Err, failure.RetryAfter)
-		}
-		return lease.Fail(ctx, err, 0)
-	})
+	c.finish(f, EventFailed, settled, 0)
+	c.bulkhead.leave(&f.seat)
+	c.failLease(f, err)
 }
 
 // expire is the deadline: it frees the key, whatever the loader does.
@@ -400,12 +356,19 @@ func (f *flight[V]) expire() {
 	if user {
 		c.roster.bury(&f.run)
 	}
+	if f.lease.Load() != nil {
+		c.chores.Go(func() { c.failLease(f, err) }) // the owner may be slow to take it
+	}
 }
 
 // end settles a flight because the cache closes.
 func (f *flight[V]) end(err error) {
-	f.c.finish(f, EventFailed, f.e.fail(f.c, f, err), 0)
+	c := f.c
+	c.finish(f, EventFailed, f.e.fail(c, f, err), 0)
 	f.cancel(err)
+	if f.lease.Load() != nil {
+		c.chores.Go(func() { c.failLease(f, err) })
+	}
 }
 
 // pause is how long a key rests after a failure. What Corral itself refused

@@ -118,6 +118,13 @@ type Options[V any] struct {
 	Coordinator Coordinator
 	Store       Store
 	Codec       Codec[V]
+	// StoreTimeout is how long a load waits for the store before it goes on
+	// without. Writes to the store have LoadTimeout; nobody waits for them but
+	// the callers of Set. Default 1 s.
+	StoreTimeout time.Duration
+	// MaxStoreCalls is the number of calls of the store at once; over it the
+	// store is done without. Default 256.
+	MaxStoreCalls int
 
 	// OnRemove is told of each value that leaves the cache and why, after it
 	// has left, on the goroutine that made it leave, with no lock held. Keep
@@ -169,7 +176,7 @@ func (o Options[V]) Validate() error {
 	}
 	for _, d := range []duration{
 		{"StaleFor", o.StaleFor}, {"StaleOnError", o.StaleOnError},
-		{"LoadTimeout", o.LoadTimeout}, {"TailTimeout", o.TailTimeout},
+		{"LoadTimeout", o.LoadTimeout}, {"StoreTimeout", o.StoreTimeout}, {"TailTimeout", o.TailTimeout},
 		{"SoftTimeout", o.SoftTimeout}, {"RetryDelay", o.RetryDelay},
 	} {
 		wrong(d.value < 0, d.field, d.value, "set a duration of 0 or more")
@@ -182,7 +189,7 @@ func (o Options[V]) Validate() error {
 		{"Retries", o.Retries}, {"MaxLoads", o.MaxLoads}, {"MaxFlights", o.MaxFlights},
 		{"MaxZombies", o.MaxZombies}, {"MaxWaiters", o.MaxWaiters},
 		{"MaxWaitersPerKey", o.MaxWaitersPerKey}, {"Burst", o.Burst},
-		{"MaxKeyLen", o.MaxKeyLen}, {"MaxTags", o.MaxTags},
+		{"MaxKeyLen", o.MaxKeyLen}, {"MaxTags", o.MaxTags}, {"MaxStoreCalls", o.MaxStoreCalls},
 	} {
 		wrong(n.value < 0, n.field, n.value, "set a number above 0, or leave it 0 for the default")
 	}
@@ -229,6 +236,8 @@ func (o Options[V]) withDefaults() Options[V] {
 	}
 	o.Jitter = orDefault(o.Jitter, 0.1)
 	o.LoadTimeout = orDefault(o.LoadTimeout, 30*time.Second)
+	o.StoreTimeout = orDefault(o.StoreTimeout, time.Second)
+	o.MaxStoreCalls = orDefault(o.MaxStoreCalls, 256)
 	o.TailTimeout = orDefault(o.TailTimeout, 30*time.Second)
 	o.RetryDelay = orDefault(o.RetryDelay, 50*time.Millisecond)
 	o.RetryBudget = orDefault(o.RetryBudget, 0.1)

@@ -19,6 +19,8 @@ import (
 //   - Invalidate returns nil only once no process, this one included, will hand
 //     out what the target concerns: here, once the callback of Watch has
 //     returned for it. Otherwise it returns ErrNotAcknowledged.
+//   - Watch, begun again after it ended, goes on where it ended, or begins with an
+//     Invalidation of everything.
 //   - All methods may be called at once from many goroutines.
 type Coordinator interface {
 	Join(ctx context.Context, request Request) (Answer, error)
@@ -34,6 +36,7 @@ type Request struct {
 	Key      string
 	Revision uint64  // s: what this process had applied when its caller arrived
 	Fresh    bool    // a cached value will not do
+	NoStale  bool    // a stale value will not do
 	Refresh  bool    // nobody waits: a value is here, and a lease may be refused
 	Previous *Record // what a refresh validates, without its value; else nil
 	Wait     time.Duration
@@ -62,13 +65,17 @@ type Answer struct {
 }
 
 // A Lease is the right to compute one key. The cache ends it by exactly one of
-// Fill, Fail and Pass, and calls Extend every second until then. Lost is
+// Fill, Fail, Pass and Abandon, whatever the loader does, and calls Extend every
+// second until then. Fail hands an error to all who wait; Abandon says that
+// nothing was computed, for a reason of this process alone (it closes, or a
+// limit of its own refuses), and that another is to have the lease. Lost is
 // closed when the lease is void: what is computed after that goes to this
 // process's own callers and is kept by nobody.
 type Lease interface {
 	Fill(ctx context.Context, record *Record) error
 	Fail(ctx context.Context, cause error, retryAfter time.Duration) error
 	Pass(ctx context.Context) error
+	Abandon(ctx context.Context) error
 	Extend(ctx context.Context) error
 	Lost() <-chan struct{}
 }
@@ -84,6 +91,9 @@ type Lease interface {
 //   - Put replaces the record of its key as a whole or not at all. It reads
 //     Body to its end before it returns, when there is one.
 //   - All methods may be called at once from many goroutines.
+//
+// A store that fails, panics or does not answer within Options.StoreTimeout is
+// done without.
 //
 // A store that outlives the process also implements Revisioned, or its records
 // could look newer than an invalidation of the next process.

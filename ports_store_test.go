@@ -173,6 +173,7 @@ func TestAnInvalidationThatTheStoreDoesNotTakeIsNotAcknowledged(t *testing.T) {
 		if err := r.Invalidate(t.Context(), "a"); err != nil {
 			t.Fatalf("the repetition gave %v", err)
 		}
+		synctest.Wait() // a record that was being written is taken out again
 		if r.store.Len() != 0 {
 			t.Fatal("the store still has it")
 		}
@@ -204,7 +205,7 @@ func TestSetWritesThrough(t *testing.T) {
 		if err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set", Tags: []string{"x"}}); err != nil {
 			t.Fatal(err)
 		}
-		r.wantLog("invalidate a", "store put a")
+		r.wantLog("invalidate a", "store delete a", "store put a")
 		if got := r.store.Look("a"); string(got.Value) != "set" || got.Revision != 1 || got.TTL != time.Minute {
 			t.Fatalf("the store has %+v", got)
 		}

@@ -50,7 +50,7 @@ type revisions struct {
 type keyRevision struct{ hash, revision uint64 }
 
 func newRevisions(start uint64) *revisions {
-	r := &revisions{seed: maphash.MakeSeed(), recent: map[uint64]*list.Element{}, floor: start}
+	r := &revisions{seed: maphash.MakeSeed(), recent: map[uint64]*list.Element{}}
 	r.applied.Store(start)
 	return r
 }
