@@ -1,8 +1,8 @@
 package httpcache
 
 import (
-	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -11,13 +11,29 @@ import (
 	"github.com/corralcache/corral/internal/httpsem"
 )
 
-// answer writes a response that the cache gave. f is nil when it was found
-// there without asking further.
-func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, key httpsem.Key, item corral.Item[*response], info corral.Info, f *fetch) {
-	defer closeBody(item)
-	v := item.Value
-	status := p.status(v, info)
-	note(r, status, f)
+// An answer is what the cache gave for a request.
+type answer struct {
+	item corral.Item[*response]
+	info corral.Info
+	name string      // of the entry
+	fwd  httpsem.Fwd // why the origin was asked, if it was
+}
+
+// hit reports whether nobody went to the origin for this request's sake.
+func (a *answer) hit(f *fetch) bool {
+	switch a.info.Source {
+	case corral.Hit:
+		return true
+	case corral.Stale:
+		return a.info.Err == nil || !f.asked.Load()
+	}
+	return false
+}
+
+// answer writes it.
+func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, f *fetch, a answer) {
+	defer closeBody(a.item)
+	v, body := a.item.Value, a.item.Body
 	header := w.Header()
 	code := v.status
 	if httpsem.NotModified(r.Method, r.Header, v.status, v.header) {
@@ -26,43 +42,73 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, key httpsem.Key, 
 	} else {
 		copyHeader(header, v.header)
 	}
-	if age := v.policy.Age + info.Age; info.Source != corral.Loaded || age >= time.Second {
-		header.Set("Age", strconv.FormatInt(int64(age/time.Second), 10))
+	if age := v.policy.Age + a.info.Age; a.info.Source != corral.Loaded || age >= time.Second {
+		header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
 	}
-	httpsem.AppendStatus(header, status)
-	httpsem.AppendVia(header, 1, 1, p.o.Name)
-	if code == http.StatusNotModified || r.Method == http.MethodHead || item.Body == nil {
+	if a.hit(f) {
+		p.tellHit(r, header, &a)
+	} else {
+		noteOrigin(r, f)
+		p.tell(r, header, p.status(code, f, &a))
+	}
+	switch {
+	case body == nil:
 		w.WriteHeader(code)
-		return
-	}
-	w.WriteHeader(code)
-	if err := copyBody(w, item.Body, p.tailTimeout()); err != nil {
-		panic(http.ErrAbortHandler) // the client must not take a part for the whole
+	case code == http.StatusNotModified:
+		if a.info.Source == corral.Loaded && a.info.Kept {
+			p.readOn(a.name)
+		}
+		w.WriteHeader(code)
+	default:
+		if size, whole := body.Len(); whole {
+			header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
+		}
+		w.WriteHeader(code)
+		if r.Method != http.MethodHead {
+			p.copyBody(w, body)
+		}
 	}
 }
 
-// status is how an answer came about, in the words of RFC 9211.
-func (p *Proxy) status(v *response, info corral.Info) httpsem.Status {
-	s := httpsem.Status{Cache: p.o.Name, TTL: info.TTL, HasTTL: info.Kept}
-	switch info.Source {
-	case corral.Hit, corral.Stale:
-		s.Hit = true
-		if info.Err != nil {
-			s.Detail = "origin-failed"
-		}
-		return s
-	case corral.Joined:
-		s.Collapsed = true
+// status is how an answer that was fetched came about, in the words of RFC 9211.
+func (p *Proxy) status(code int, f *fetch, a *answer) httpsem.Status {
+	v := a.item.Value
+	s := httpsem.Status{
+		Cache: p.o.Name, Fwd: a.fwd, TTL: a.info.TTL, HasTTL: a.info.Kept,
+		Stored: a.info.Kept && a.info.Source != corral.Stale, Collapsed: a.info.Source == corral.Joined,
 	}
-	s.Fwd = httpsem.FwdURIMiss
-	if v.fwdStatus != 0 {
-		s.Fwd, s.FwdStatus = httpsem.FwdStale, v.fwdStatus
+	switch {
+	case a.info.Source == corral.Stale: // it covers the failure of this request's fetch
+		s.Fwd, s.FwdStatus, s.Detail = httpsem.FwdStale, int(f.status.Load()), "origin-failed"
+	case v.forwarded() != code:
+		s.FwdStatus = v.forwarded()
 	}
-	s.Stored = info.Kept
-	if !info.Kept {
+	if !a.info.Kept {
 		s.Detail = v.policy.Reason.String()
 	}
 	return s
+}
+
+// tellHit is tell for what was in the cache.
+func (p *Proxy) tellHit(r *http.Request, header http.Header, a *answer) {
+	if a.info.Err != nil || len(header["Cache-Status"]) > 0 {
+		s := httpsem.Status{Cache: p.o.Name, Hit: true, TTL: a.info.TTL, HasTTL: true}
+		if a.info.Err != nil {
+			s.Detail = "origin-failed"
+		}
+		p.tell(r, header, s)
+		return
+	}
+	text := p.hitStatus + strconv.FormatInt(int64(math.Floor(a.info.TTL.Seconds())), 10)
+	header["Cache-Status"] = []string{text}
+	note(r, text)
+}
+
+// tell notes how an answer came about in its header and in the request's trace.
+func (p *Proxy) tell(r *http.Request, header http.Header, s httpsem.Status) {
+	httpsem.AppendStatus(header, s)
+	lines := header["Cache-Status"]
+	note(r, lines[len(lines)-1])
 }
 
 func copyHeader(to, from http.Header) {
@@ -71,118 +117,71 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// copyBuffer is how much of a body is written at once, in bytes.
-const copyBuffer = 32 << 10
-
-// copyBody sends a body as it arrives: what there is is sent on whenever there
-// is nothing more to write yet. A client that takes nothing for as long as
-// timeout is cut off.
-func copyBody(w http.ResponseWriter, body *corral.Body, timeout time.Duration) error {
-	control := http.NewResponseController(w)
-	defer control.SetWriteDeadline(time.Time{}) // the connection may serve other requests
-	buffer := make([]byte, copyBuffer)
-	var written int64
-	for {
-		if arrived, whole := body.Len(); written == arrived && !whole {
-			control.Flush()
-		}
-		n, err := body.Read(buffer)
-		if n > 0 {
-			control.SetWriteDeadline(time.Now().Add(timeout)) // not every writer has one
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return err
-			}
-			written += int64(n)
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (p *Proxy) tailTimeout() time.Duration {
-	if p.o.TailTimeout > 0 {
-		return p.o.TailTimeout
-	}
-	return 30 * time.Second
-}
-
-// answerError tells a client why there is no answer. It is the one function
-// between the library's errors and status codes.
-func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, f *fetch, err error) {
-	s := httpsem.Status{Fwd: httpsem.FwdURIMiss}
-	if n := f.status.Load(); n != 0 {
-		s.FwdStatus = int(n)
-	}
-	note(r, s, f)
-	if page := f.failed.Load(); page != nil { // this request caused it
-		copyHeader(w.Header(), page.header)
-		s.Cache = p.o.Name
-		s.Fwd, s.FwdStatus = httpsem.FwdURIMiss, 0
-		httpsem.AppendStatus(w.Header(), s)
-		w.WriteHeader(page.status)
-		if r.Method != http.MethodHead {
-			w.Write(page.body)
-		}
+// readOn reads a body that still arrives to its end for nobody: the client
+// whose request began the fetch has a current copy and needs none of it, but
+// without a reader the fetch would be given up, and the next client with a copy
+// would begin it anew.
+func (p *Proxy) readOn(name string) {
+	p.closing.Lock()
+	defer p.closing.Unlock()
+	if p.closed {
 		return
 	}
-	var failure *corral.LoadError
-	if errors.As(err, &failure) && failure.RetryAfter > 0 {
-		seconds := (failure.RetryAfter + time.Second - 1) / time.Second
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	item, _, ok := p.cache.Peek(name)
+	if !ok || item.Body == nil {
+		return
 	}
-	var origin *originError
-	switch {
-	case r.Context().Err() != nil:
-		panic(http.ErrAbortHandler) // nobody is there to be answered
-	case errors.As(err, &origin):
-		s.FwdStatus, s.Detail = origin.status, "origin-failed"
-		p.fail(w, r, origin.status, s, origin.Error())
-	case errors.Is(err, corral.ErrOverloaded):
-		if w.Header().Get("Retry-After") == "" {
-			w.Header().Set("Retry-After", "1")
-		}
-		s.Detail = "overloaded"
-		p.fail(w, r, http.StatusServiceUnavailable, s, "too much is being asked for at once")
-	case errors.Is(err, corral.ErrLoadTimeout):
-		s.Detail = "origin-timeout"
-		p.fail(w, r, http.StatusGatewayTimeout, s, "the origin did not answer in time")
-	case errors.Is(err, corral.ErrClosed):
-		s.Detail = "closing"
-		p.fail(w, r, http.StatusServiceUnavailable, s, "this server is stopping")
-	case errors.Is(err, errOrigin):
-		s.Detail = "origin-unreachable"
-		p.fail(w, r, http.StatusBadGateway, s, "the origin cannot be reached")
-	default:
-		s.Detail = "internal"
-		p.fail(w, r, http.StatusInternalServerError, s, "the request could not be answered")
+	p.reading.Go(func() {
+		defer item.Body.Close()
+		io.CopyN(io.Discard, item.Body, p.o.MaxBytes)
+	})
+}
+
+// copyBody sends a body as it arrives. When it ends early, or the client takes
+// nothing for TailTimeout, the connection is aborted: the client must not take
+// a part for the whole.
+func (p *Proxy) copyBody(w http.ResponseWriter, body *corral.Body) {
+	out := &bodyWriter{patient: p.patient(w), body: body}
+	if arrived, whole := body.Len(); arrived == 0 && !whole {
+		out.control.Flush()
+	}
+	if _, err := body.WriteTo(out); err != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 
-// refuse answers a request that cannot be keyed.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	code := http.StatusBadRequest
-	if errors.Is(err, httpsem.ErrMisdirected) {
-		code = http.StatusMisdirectedRequest
-	}
-	w.Header().Set("Connection", "close")
-	p.fail(w, r, code, httpsem.Status{Detail: "invalid-request"}, err.Error())
+// bodyWriter flushes when what has arrived is written and more is to come.
+type bodyWriter struct {
+	patient
+	body    *corral.Body
+	written int64
 }
 
-// fail writes an error of the proxy's own.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, code int, s httpsem.Status, text string) {
-	s.Cache = p.o.Name
-	note(r, s, nil)
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	httpsem.AppendStatus(header, s)
-	w.WriteHeader(code)
-	if r.Method != http.MethodHead {
-		io.WriteString(w, text+"\n")
+func (w *bodyWriter) Write(p []byte) (int, error) {
+	n, err := w.patient.Write(p)
+	w.written += int64(n)
+	if arrived, whole := w.body.Len(); w.written == arrived && !whole {
+		w.control.Flush()
 	}
+	return n, err
 }
+
+// A patient ResponseWriter waits for a client that takes nothing, but not for
+// ever. net/http lifts the deadline when the response is finished.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+func (p *Proxy) patient(w http.ResponseWriter) patient {
+	return patient{w, http.NewResponseController(w), p.o.TailTimeout}
+}
+
+func (w patient) Write(p []byte) (int, error) {
+	w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every writer has one
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }

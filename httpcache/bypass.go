@@ -2,6 +2,9 @@ package httpcache
 
 import (
 	"context"
+	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -10,94 +13,98 @@ import (
 	"github.com/corralcache/corral/internal/httpsem"
 )
 
-// passage is what a request that goes to the origin by itself is told on its way.
+// A passage is a request on its way to the origin by itself.
 type passage struct {
 	key    httpsem.Key
 	status httpsem.Status
-	trace  *fetch // for its times
+	fetch  fetch // for its times
 }
 
 type passageKey struct{}
 
+func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
+
 // forward sends a request to the origin by itself and its answer to nobody else.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key, fwd httpsem.Fwd, detail string) {
-	way := &passage{key: key, status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: detail}, trace: new(fetch)}
-	p.bypass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key, fwd httpsem.Fwd, reason httpsem.Reason) {
+	way := &passage{key: key, status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()}}
+	p.bypass.ServeHTTP(p.patient(w), r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
 }
 
 func (p *Proxy) newBypass() *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Transport:     timed{p},
-		FlushInterval: -1, // what the origin sends is sent on at once
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			way := pr.In.Context().Value(passageKey{}).(*passage)
-			target := way.key.URL()
-			p.direct(target)
-			pr.Out.URL = target
-			pr.Out.Host = way.key.Host
-			for name := range pr.Out.Header {
-				if httpsem.Unkeyed(name) {
-					delete(pr.Out.Header, name)
-				}
-			}
-			pr.SetXForwarded()
-			httpsem.AppendVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor, p.o.Name)
-			if _, named := pr.In.Header["User-Agent"]; !named {
-				pr.Out.Header["User-Agent"] = nil
-			}
-		},
-		ModifyResponse: p.passed,
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			way := r.Context().Value(passageKey{}).(*passage)
-			if r.Context().Err() != nil {
-				panic(http.ErrAbortHandler)
-			}
-			way.status.Detail = "origin-unreachable"
-			p.fail(w, r, http.StatusBadGateway, way.status, "the origin cannot be reached")
-		},
+	errorLog := log.New(io.Discard, "", 0)
+	if p.o.Logger != nil {
+		errorLog = slog.NewLogLogger(p.o.Logger.Handler(), slog.LevelWarn)
 	}
+	return &httputil.ReverseProxy{
+		Transport:      attended{p},
+		FlushInterval:  -1, // what the origin sends is sent on at once
+		Rewrite:        p.rewrite,
+		ModifyResponse: p.passed,
+		ErrorHandler:   p.notPassed,
+		ErrorLog:       errorLog,
+	}
+}
+
+// overrides are fields by which a POST says which method it stands for. Its
+// answer is nobody else's, so they may go on; a GET's would be, later.
+var overrides = map[string]bool{"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true}
+
+func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
+	way := passageOf(pr.In)
+	pr.Out.URL = way.key.URL()
+	p.direct(pr.Out.URL)
+	pr.Out.Host = way.key.Host
+	for name := range pr.Out.Header {
+		if httpsem.Unkeyed(name) && !(pr.In.Method == http.MethodPost && overrides[name]) {
+			delete(pr.Out.Header, name)
+		}
+	}
+	pr.SetXForwarded()
+	pr.Out.Header.Set("X-Forwarded-Host", way.key.Host)
+	httpsem.AppendVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor, p.o.Name)
 }
 
 // passed notes how an answer came about and ends what it makes invalid (RFC
 // 9111, section 4.4), before the client can have seen it.
 func (p *Proxy) passed(res *http.Response) error {
-	way := res.Request.Context().Value(passageKey{}).(*passage)
+	if res.StatusCode < 100 { // net/http reads such a status, and panics when it is to write it
+		return errNoAnswer
+	}
+	way := passageOf(res.Request)
 	for _, key := range httpsem.Invalidated(way.key, res.StatusCode, res.Header) {
 		if err := p.cache.InvalidateTags(res.Request.Context(), key.String()); err != nil {
 			return err
 		}
 	}
-	note(res.Request, way.status, way.trace)
-	httpsem.AppendStatus(res.Header, way.status)
-	httpsem.AppendVia(res.Header, res.ProtoMajor, res.ProtoMinor, p.o.Name)
+	noteOrigin(res.Request, &way.fetch)
+	p.tell(res.Request, res.Header, way.status)
 	return nil
 }
 
-// timed is the transport of requests that go by themselves.
-type timed struct{ p *Proxy }
-
-func (t timed) RoundTrip(r *http.Request) (*http.Response, error) {
-	way := r.Context().Value(passageKey{}).(*passage)
-	start := t.p.now()
-	res, err := t.p.transport.RoundTrip(r)
-	way.trace.took.Store(int64(t.p.now().Sub(start)))
-	if err == nil {
-		way.trace.status.Store(int64(res.StatusCode))
+// notPassed tells a client why there is no answer.
+func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == context.Canceled {
+		panic(http.ErrAbortHandler) // as in answerError
 	}
-	return res, err
+	way := passageOf(r)
+	code, detail, text := explain(err)
+	if code >= 500 && p.o.Logger != nil {
+		p.o.Logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",
+			slog.String("key", way.key.String()), slog.Any("error", err))
+	}
+	if code < 500 {
+		w.Header().Set("Connection", "close") // what is left of the request's content is in doubt
+	}
+	noteOrigin(r, &way.fetch)
+	way.status.Detail = detail
+	p.fail(w, r, code, way.status, text)
 }
 
 // direct points a target at the origin, below the origin's own path.
 func (p *Proxy) direct(target *url.URL) {
 	target.Scheme, target.Host = p.o.Origin.Scheme, p.o.Origin.Host
-	prefix := strings.TrimSuffix(p.o.Origin.EscapedPath(), "/")
-	if prefix == "" {
-		return
+	if prefix := strings.TrimSuffix(p.o.Origin.EscapedPath(), "/"); prefix != "" {
+		target.RawPath = prefix + target.EscapedPath()
+		target.Path = strings.TrimSuffix(p.o.Origin.Path, "/") + target.Path
 	}
-	if target.Opaque != "" {
-		target.Opaque = prefix + target.Opaque
-		return
-	}
-	target.RawPath = prefix + target.EscapedPath()
-	target.Path = strings.TrimSuffix(p.o.Origin.Path, "/") + target.Path
 }

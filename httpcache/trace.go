@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"time"
-
-	"github.com/corralcache/corral/internal/httpsem"
 )
 
 // A Trace receives, while a request is served, what an access log tells of it.
@@ -13,7 +11,7 @@ import (
 type Trace struct {
 	Status     string        // this cache's member of Cache-Status
 	OriginTime time.Duration // to the origin's header, when this request asked it; else zero
-	OriginCode int           // what the origin answered this request
+	OriginCode int           // what the origin answered this request; zero without an answer
 }
 
 type traceKey struct{}
@@ -23,13 +21,21 @@ func WithTrace(ctx context.Context, trace *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, trace)
 }
 
-func note(r *http.Request, s httpsem.Status, f *fetch) {
-	trace, ok := r.Context().Value(traceKey{}).(*Trace)
-	if !ok {
-		return
+func traceOf(r *http.Request) *Trace {
+	trace, _ := r.Context().Value(traceKey{}).(*Trace)
+	return trace
+}
+
+func note(r *http.Request, status string) {
+	if trace := traceOf(r); trace != nil {
+		trace.Status = status
 	}
-	trace.Status = s.String()
-	if f != nil {
+}
+
+// noteOrigin tells of the origin what this request itself had to do with it:
+// nothing, when it joined another's fetch.
+func noteOrigin(r *http.Request, f *fetch) {
+	if trace := traceOf(r); trace != nil {
 		trace.OriginTime = time.Duration(f.took.Load())
 		trace.OriginCode = int(f.status.Load())
 	}

@@ -1,0 +1,179 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/httpsem"
+)
+
+// errorPause is how long a key rests after its origin failed. It does not grow:
+// a key has one probe at a time whatever its pause, and a page should be back
+// within a second of its origin. After LoadTimeout there is none: who waited so
+// long has left the origin alone for long enough.
+const errorPause = time.Second
+
+// maxRetryAfter bounds how long an origin can ask to be left alone.
+const maxRetryAfter = time.Hour
+
+// maxErrorPage bounds the origin's error page that is passed on, in bytes.
+const maxErrorPage = 64 << 10
+
+// How an origin can fail without an answer, and a client with its request.
+var (
+	errUnreachable = errors.New("the origin cannot be reached")
+	errNoAnswer    = errors.New("the origin broke off, or what it sent is not HTTP")
+	errContent     = errors.New("the request's content broke off, or is not HTTP")
+	errSlowContent = errors.New("the request's content did not come in time")
+	errMethod      = errors.New("the method is not a token")
+)
+
+// An originError says that the origin answered, and with what.
+type originError struct{ status int }
+
+func (e *originError) Error() string {
+	return fmt.Sprintf("the origin answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// fault is what an error of the transport says about the origin.
+func fault(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w", errNoAnswer, err)
+}
+
+// A page is an answer of the origin that counts as an error. It goes to the
+// request that caused it; others are told the status.
+type page struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// fail makes an answer an error, and keeps its page if it is whole and of
+// bearable size. Retry-After is obeyed for all.
+func (f *fetch) fail(res *http.Response, received time.Time) error {
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorPage+1))
+	if err == nil && len(body) <= maxErrorPage {
+		f.page.Store(&page{res.StatusCode, httpsem.StoredHeader(res.Header, received), body})
+	}
+	pause, ok := retryAfter(res.Header.Get("Retry-After"), received)
+	if !ok {
+		pause = errorPause
+	}
+	return corral.RetryAfter(&originError{res.StatusCode}, pause)
+}
+
+// retryAfter reads the field of RFC 9110, section 10.2.3: seconds or a date.
+func retryAfter(value string, now time.Time) (time.Duration, bool) {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter), true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), maxRetryAfter), true
+	}
+	return 0, false
+}
+
+// explain is the one function between errors and what clients are told of them.
+func explain(err error) (code int, detail, text string) {
+	var origin *originError
+	switch {
+	case errors.As(err, &origin):
+		return origin.status, "origin-failed", origin.Error()
+	case errors.Is(err, errSlowContent):
+		return http.StatusRequestTimeout, "invalid-request", errSlowContent.Error()
+	case errors.Is(err, errContent):
+		return http.StatusBadRequest, "invalid-request", errContent.Error()
+	case errors.Is(err, corral.ErrLoadTimeout), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusGatewayTimeout, "origin-timeout", "the origin did not answer in time"
+	case errors.Is(err, corral.ErrOverloaded):
+		return http.StatusServiceUnavailable, "overloaded", "too much is being asked for at once"
+	case errors.Is(err, corral.ErrClosed):
+		return http.StatusServiceUnavailable, "closing", "this server is stopping"
+	case errors.Is(err, errUnreachable):
+		return http.StatusBadGateway, "origin-unreachable", errUnreachable.Error()
+	case errors.Is(err, errNoAnswer):
+		return http.StatusBadGateway, "origin-invalid", errNoAnswer.Error()
+	}
+	return http.StatusInternalServerError, "internal", "the request could not be answered"
+}
+
+// answerError tells a client of shared fetches why there is no answer.
+func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, f *fetch, fwd httpsem.Fwd, err error) {
+	if r.Context().Err() == context.Canceled {
+		// It has left, or closed its half. To return would send an empty 200.
+		panic(http.ErrAbortHandler)
+	}
+	noteOrigin(r, f)
+	s := httpsem.Status{Cache: p.o.Name, Fwd: fwd}
+	if page := f.page.Load(); page != nil && errors.As(err, new(*originError)) {
+		s.Detail = "origin-failed"
+		p.answerPage(w, r, page, s)
+		return
+	}
+	var failure *corral.LoadError
+	if errors.As(err, &failure) && failure.RetryAfter > 0 {
+		seconds := (failure.RetryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	} else if errors.Is(err, corral.ErrOverloaded) {
+		w.Header().Set("Retry-After", "1")
+	}
+	code, detail, text := explain(err)
+	s.Detail = detail
+	p.fail(w, r, code, s, text)
+}
+
+// answerPage gives the origin's own error page to the request that caused it.
+func (p *Proxy) answerPage(w http.ResponseWriter, r *http.Request, page *page, s httpsem.Status) {
+	header := w.Header()
+	copyHeader(header, page.header)
+	if r.Method != http.MethodHead {
+		header.Set("Content-Length", strconv.Itoa(len(page.body)))
+	}
+	p.tell(r, header, s)
+	w.WriteHeader(page.status)
+	if r.Method != http.MethodHead {
+		w.Write(page.body)
+	}
+}
+
+// refuse answers a request that cannot be keyed. Its connection is closed: what
+// follows on it may be anything.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	code := http.StatusBadRequest
+	if errors.Is(err, httpsem.ErrMisdirected) {
+		code = http.StatusMisdirectedRequest
+	}
+	w.Header().Set("Connection", "close")
+	p.fail(w, r, code, httpsem.Status{Detail: "invalid-request"}, err.Error())
+}
+
+// failCached is the answer to only-if-cached (RFC 9111, section 5.2.1.7).
+func (p *Proxy) failCached(w http.ResponseWriter, r *http.Request) {
+	p.fail(w, r, http.StatusGatewayTimeout, httpsem.Status{Detail: "only-if-cached"}, "not in the cache")
+}
+
+// fail writes an error of the proxy's own.
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, code int, s httpsem.Status, text string) {
+	s.Cache = p.o.Name
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	p.tell(r, header, s)
+	w.WriteHeader(code)
+	if r.Method != http.MethodHead {
+		io.WriteString(w, text+"\n")
+	}
+}

@@ -1,0 +1,120 @@
+package httpcache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options configures a Proxy. Origin and MaxBytes must be set; the zero value
+// of every other field is the default that stands on it. What is negative and
+// says nothing of it is an error.
+type Options struct {
+	// Name is the cache's in Cache-Status, Via and metrics: a token (RFC 9110,
+	// section 5.6.2). Default "Corral".
+	Name string
+	// Origin is where requests go: scheme (http or https) and host. A path is
+	// put before that of each request.
+	Origin *url.URL
+	// Transport makes the requests. It must not follow HTTP_PROXY nor compress
+	// on its own account. Default: one with MaxConns connections.
+	Transport http.RoundTripper
+	// MaxConns bounds the default Transport's connections to the origin, those
+	// for answers that are not shared included. Default 256.
+	MaxConns int
+
+	// MaxBytes bounds the cache's memory, MaxObjectBytes (default: MaxBytes)
+	// one stored response with its header.
+	MaxBytes       int64
+	MaxObjectBytes int64
+	// MaxKeyBytes bounds method, scheme, host, path and query together.
+	// Default 8 KiB; over it: 414.
+	MaxKeyBytes int
+
+	// LoadTimeout is how long the origin may take to the end of an answer's
+	// header, counted from the last piece of the request's content that it
+	// took. Default 30 s. Over it: 504.
+	LoadTimeout time.Duration
+	// TailTimeout is how long a body may make no progress, from the origin or
+	// to a client. Default 30 s. Over it: broken off.
+	TailTimeout time.Duration
+	// PassTTL is how long requests for a key do not wait for each other after
+	// an answer that could not be shared. Default 2 min; negative: not at all.
+	PassTTL time.Duration
+	// MaxLoads bounds the fetches that run at once for the cache. Default 256.
+	MaxLoads int
+	// MaxWaiters and MaxWaitersPerKey bound the requests that wait. Defaults
+	// 100,000 and 10,000. Over them: 503.
+	MaxWaiters       int
+	MaxWaitersPerKey int
+	// IgnoreCookies takes Cookie out of requests that may use the cache, for an
+	// origin whose pages do not depend on it: else a request with a Cookie goes
+	// to the origin alone unless its answer is in the cache.
+	IgnoreCookies bool
+
+	// Logger receives failures of the origin, at level Warn. Default: none.
+	Logger *slog.Logger
+	// Now replaces the clock, for tests in virtual time.
+	Now func() time.Time
+}
+
+// Validate reports every field that is wrong, with its value and the remedy.
+// Limits that are the cache's own are checked by NewProxy as well.
+func (o Options) Validate() error {
+	var errs []error
+	wrong := func(bad bool, field string, value any, remedy string) {
+		if bad {
+			errs = append(errs, fmt.Errorf("httpcache: Options.%s is %v: %s", field, value, remedy))
+		}
+	}
+	if o.Origin == nil {
+		wrong(true, "Origin", "nil", "set it, as http://127.0.0.1:9000")
+	} else {
+		wrong(o.Origin.Scheme != "http" && o.Origin.Scheme != "https", "Origin", o.Origin.Redacted(), "its scheme must be http or https")
+		wrong(o.Origin.Host == "", "Origin", o.Origin.Redacted(), "it names no host")
+		wrong(o.Origin.User != nil, "Origin", o.Origin.Redacted(), "take the user out: the proxy adds no credentials to requests")
+		wrong(o.Origin.RawQuery != "" || o.Origin.Fragment != "", "Origin", o.Origin.Redacted(), "take query and fragment out")
+	}
+	wrong(o.Name != "" && !isToken(o.Name), "Name", fmt.Sprintf("%q", o.Name), "use letters, digits and hyphens: it stands in header fields")
+	wrong(o.MaxBytes <= 0, "MaxBytes", o.MaxBytes, "set a number of bytes above 0")
+	wrong(o.MaxObjectBytes < 0 || o.MaxBytes > 0 && o.MaxObjectBytes > o.MaxBytes, "MaxObjectBytes", o.MaxObjectBytes, "set a number of bytes up to MaxBytes, or 0")
+	wrong(o.MaxConns < 0, "MaxConns", o.MaxConns, "set a number above 0, or 0 for the default")
+	wrong(o.MaxKeyBytes < 0, "MaxKeyBytes", o.MaxKeyBytes, "set a number of bytes above 0, or 0 for the default")
+	wrong(o.LoadTimeout < 0, "LoadTimeout", o.LoadTimeout, "set a duration above 0, or 0 for the default")
+	wrong(o.TailTimeout < 0, "TailTimeout", o.TailTimeout, "set a duration above 0, or 0 for the default")
+	return errors.Join(errs...)
+}
+
+// withDefaults is the one place of the defaults that are not the cache's own.
+func (o Options) withDefaults() Options {
+	if o.Name == "" {
+		o.Name = "Corral"
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 256
+	}
+	if o.MaxKeyBytes == 0 {
+		o.MaxKeyBytes = 8 << 10
+	}
+	if o.LoadTimeout == 0 {
+		o.LoadTimeout = 30 * time.Second
+	}
+	if o.TailTimeout == 0 {
+		o.TailTimeout = 30 * time.Second
+	}
+	if o.PassTTL == 0 {
+		o.PassTTL = 2 * time.Minute
+	}
+	return o
+}
+
+// isToken reports whether a text is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	})
+}
