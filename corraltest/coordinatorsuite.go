@@ -102,7 +102,23 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
 		want(t, parked, corral.AnswerValue)
 	})
-	run("a lease that is not extended goes on to one who is parked", 3, leasesGoOn)
+	run("a lease that is not extended goes on to one who is parked", 3, func(t *testing.T, m []*member) {
+		leasesGoOn(t, m, func(lease corral.Lease) { receive(t, lease.Lost()) })
+	})
+	run("a lease that is abandoned goes on to one who is parked", 3, func(t *testing.T, m []*member) {
+		leasesGoOn(t, m, func(lease corral.Lease) {
+			s.settle()
+			if err := lease.Abandon(deadline(t)); err != nil {
+				t.Fatalf("Abandon: %v", err)
+			}
+		})
+	})
+	run("a lease that is abandoned leaves the key free", 2, func(t *testing.T, m []*member) {
+		if err := m[0].lease(t, "a").Abandon(deadline(t)); err != nil {
+			t.Fatalf("Abandon: %v", err)
+		}
+		m[1].lease(t, "a")
+	})
 	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
 	run("Invalidate returns once the callbacks of Watch have", 2, func(t *testing.T, m []*member) {
 		release := m[1].hold()
@@ -202,13 +218,13 @@ func recordsArrive(t *testing.T, m []*member) {
 	}
 }
 
-func leasesGoOn(t *testing.T, m []*member) {
+func leasesGoOn(t *testing.T, m []*member, end func(corral.Lease)) {
 	lease := m[0].lease(t, "a")
 	first := m[1].join(deadline(t), m[1].request("a"))
 	second := m[2].join(deadline(t), m[2].request("a"))
-	receive(t, lease.Lost())
+	end(lease)
 	if err := lease.Fill(deadline(t), &corral.Record{Value: []byte("late"), BodySize: -1, TTL: time.Hour}); err == nil {
-		t.Error("Fill of a lost lease was acknowledged")
+		t.Error("Fill of a lease that had gone on was acknowledged")
 	}
 	holder, other := m[1], second
 	var answer joined
@@ -297,6 +313,9 @@ func enrol(t *testing.T, processes []corral.Coordinator) []*member {
 	for slices.ContainsFunc(members, func(m *member) bool { return !m.saw("enrol") }) {
 		if err := members[0].Invalidate(ctx, corral.Target{Keys: []string{"enrol"}}); err != nil {
 			t.Fatalf("Invalidate: %v", err)
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			t.Fatalf("not every process sees what is invalidated: %v", err)
 		}
 	}
 	return members

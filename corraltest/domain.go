@@ -34,8 +34,9 @@ var errLeft = errors.New("corraltest: the process has left the domain")
 // Promises, each tested:
 //
 //	D1. At most one lease of a key is neither void nor detached.
-//	D2. A lease ends by Fill, Fail or Pass once; after it is void, never.
-//	D3. A void lease goes on to exactly one of those who are parked.
+//	D2. A lease ends by Fill, Fail, Pass or Abandon once; after it is void, never.
+//	D3. A lease that is void or abandoned goes on to exactly one of those who
+//	    are parked.
 //	D4. Nobody is given a value that an invalidation in (v, s] concerns, and none
 //	    is kept that one in (v, now] concerns.
 //	D5. Invalidate returns nil only once every process has applied it, or left.
@@ -294,18 +295,23 @@ func (g *grant) expire() {
 	g.voidLocked()
 }
 
-// voidLocked ends a lease without an outcome (D2) and lets one of those who
-// are parked compute instead (D3).
+// voidLocked declares a lease lost, unless it has ended (D2).
 func (g *grant) voidLocked() {
 	if g.isLost || g.ended {
 		return
 	}
 	g.isLost = true
-	g.timer.Stop()
 	close(g.lost)
+	g.timer.Stop()
 	waiting := g.parked
 	g.parked = nil
-	if !g.leaveKeyLocked() { // detached: those who wait ask again
+	g.handOnLocked(waiting, g.leaveKeyLocked())
+}
+
+// handOnLocked lets one of those who are parked compute instead (D3). If the
+// lease was detached, they ask again.
+func (g *grant) handOnLocked(waiting []*parked, attached bool) {
+	if !attached {
 		for _, wait := range waiting {
 			close(wait.answer)
 		}
@@ -421,6 +427,18 @@ func (g *grant) Fail(_ context.Context, cause error, retryAfter time.Duration) e
 func (g *grant) Pass(context.Context) error {
 	g.d.Log.Add(g.p.name, "pass", g.key)
 	return g.tell(corral.Answer{Kind: corral.AnswerPass}, nil, passMark)
+}
+
+// Abandon gives the lease to one of those who are parked.
+func (g *grant) Abandon(context.Context) error {
+	g.d.Log.Add(g.p.name, "abandon", g.key)
+	g.d.mu.Lock()
+	defer g.d.mu.Unlock()
+	waiting, attached, err := g.endLocked()
+	if err == nil {
+		g.handOnLocked(waiting, attached)
+	}
+	return err
 }
 
 func (g *grant) tell(answer corral.Answer, err error, rest time.Duration) error {

@@ -171,6 +171,13 @@ func (l trappedLease) Pass(ctx context.Context) error {
 	return l.Lease.Pass(ctx)
 }
 
+func (l trappedLease) Abandon(ctx context.Context) error {
+	if err := l.trap.step(ctx, "abandon"); err != nil {
+		return err
+	}
+	return l.Lease.Abandon(ctx)
+}
+
 func (l trappedLease) Extend(ctx context.Context) error {
 	if err := l.trap.step(ctx, "extend"); err != nil {
 		return err

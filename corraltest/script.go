@@ -235,10 +235,11 @@ var ErrLeaseLost = errors.New("corraltest: lease lost")
 // A Lease notes what the cache does with it. The hooks, if set before it is
 // granted, run in place of an acknowledgement, once the call is noted.
 type Lease struct {
-	OnFill   func(ctx context.Context, record *corral.Record) error
-	OnFail   func(ctx context.Context, cause error, retryAfter time.Duration) error
-	OnPass   func(ctx context.Context) error
-	OnExtend func(ctx context.Context) error
+	OnFill    func(ctx context.Context, record *corral.Record) error
+	OnFail    func(ctx context.Context, cause error, retryAfter time.Duration) error
+	OnPass    func(ctx context.Context) error
+	OnAbandon func(ctx context.Context) error
+	OnExtend  func(ctx context.Context) error
 
 	key  string
 	log  *Log
@@ -251,12 +252,14 @@ type Lease struct {
 
 var _ corral.Lease = (*Lease)(nil)
 
-// An Ending is one call of Fill, Fail or Pass. The contract allows one a lease.
+// An Ending is one call of Fill, Fail, Pass or Abandon. The contract allows one
+// a lease.
 type Ending struct {
 	Record     *corral.Record // of Fill
 	Cause      error          // of Fail
 	RetryAfter time.Duration  // of Fail
 	Pass       bool
+	Abandoned  bool
 	Alive      bool // the context of the call had not ended when it came
 }
 
@@ -275,8 +278,8 @@ func (l *Lease) Lose() {
 	}
 }
 
-// Endings are the calls of Fill, Fail and Pass so far, those of a lost lease
-// included.
+// Endings are the calls of Fill, Fail, Pass and Abandon so far, those of a lost
+// lease included.
 func (l *Lease) Endings() []Ending {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -320,6 +323,15 @@ func (l *Lease) Pass(ctx context.Context) error {
 	err := l.end("pass", Ending{Pass: true, Alive: ctx.Err() == nil})
 	if err == nil && l.OnPass != nil {
 		return l.OnPass(ctx)
+	}
+	return err
+}
+
+// Abandon notes that the cache gives the lease back.
+func (l *Lease) Abandon(ctx context.Context) error {
+	err := l.end("abandon", Ending{Abandoned: true, Alive: ctx.Err() == nil})
+	if err == nil && l.OnAbandon != nil {
+		return l.OnAbandon(ctx)
 	}
 	return err
 }

@@ -275,6 +275,10 @@ func wholeRecordsOnly(t *testing.T, store corral.Store) {
 					continue
 				}
 				mark := string(got.Value)
+				if got.Body == nil {
+					t.Errorf("got a record of %q without its body", mark)
+					continue
+				}
 				data, err := io.ReadAll(got.Body)
 				if got.Validator != mark || string(data) != strings.Repeat(mark, 1000) || err != nil {
 					t.Errorf("got a record of %q with the validator %q and a body of %d bytes, %v", mark, got.Validator, len(data), err)
