@@ -384,10 +384,7 @@ func (g *growing) extendLocked(want int) (wait <-chan struct{}, err error) {
 		if !g.kept && g.size-g.freed >= bodyWindow {
 			return g.movedLocked(), nil
 		}
-		n := int64(min(max(want, firstChunk), maxChunk))
-		if g.size >= maxChunk {
-			n = maxChunk
-		}
+		n := g.nextChunkLocked(want)
 		if g.kept {
 			n = min(n, g.largest-g.held)
 		}
@@ -405,6 +402,18 @@ func (g *growing) extendLocked(want int) (wait <-chan struct{}, err error) {
 			return g.movedLocked(), nil
 		}
 	}
+}
+
+// nextChunkLocked is how large the next chunk is: what is still to come where
+// that is known, else more for long bodies than for short ones.
+func (g *growing) nextChunkLocked(want int) int64 {
+	if left := g.want - g.size; left > 0 {
+		return min(left, maxChunk)
+	}
+	if g.size >= maxChunk {
+		return maxChunk
+	}
+	return int64(min(max(want, firstChunk), maxChunk))
 }
 
 func (g *growing) linkLocked(n int64) {
@@ -483,9 +492,29 @@ func (g *growing) end(err error) (reserved int64, whole bool) {
 		g.err = fmt.Errorf("%w after %d bytes: %w", ErrBroken, g.size, err)
 		g.kept = false
 	}
+	g.idle = nil // it refers to the flight, which is over
+	if g.kept && g.last != nil {
+		g.trimLocked()
+	}
 	g.freeLocked()
 	wake(&g.change)
 	return g.held, g.kept
+}
+
+// trimLocked gives back what the last chunk has room for and nothing will fill.
+func (g *growing) trimLocked() {
+	c := g.last
+	if c.full() {
+		return
+	}
+	g.releaseLocked(int64(cap(c.data) - len(c.data)))
+	c.data = append(make([]byte, 0, len(c.data)), c.data...)
+	for b := range g.readers { // who had read all of it now stands behind it (B5)
+		if b.at == c && b.off == len(c.data) {
+			c.readers--
+			g.atEnd++
+		}
+	}
 }
 
 // settled says that the entry now counts the bytes that were reserved.

@@ -19,6 +19,7 @@ const (
 	entryBytes = 192
 	moreBytes  = 144
 	markBytes  = 96
+	bodyBytes  = 320
 	tagBytes   = 18 // a string header and its slot
 )
 

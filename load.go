@@ -427,6 +427,9 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 	r := c.describe(item, time.Since(f.started))
 	r.revision, r.version = f.revision, f.id
 	weight := c.overhead(f.key) + size
+	if item.Tail != nil || item.Body != nil {
+		weight += bodyBytes
+	}
 	if r.more != nil {
 		weight += moreBytes + int64(len(r.more.validator))
 		for _, tag := range r.more.tags {
