@@ -71,7 +71,7 @@ func TestAnErrorFromElsewhereComesWithItsPause(t *testing.T) {
 		time.Sleep(7*time.Second - 1)
 		r.get("a").wantErr(t, errPort, 0)
 		r.wantLog("join a")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r.get("a").wantErr(t, errPort, 0)
 		r.wantLog("join a")
 	})
@@ -328,7 +328,7 @@ func TestAnOwnerThatDoesNotAcknowledgeIsAskedForALoadsTimeOnly(t *testing.T) {
 		if s := r.Stats(); s.Running != 1 {
 			t.Fatalf("%d loads run, want 1", s.Running)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if s := r.Stats(); s.Running != 0 {
 			t.Fatalf("%d loads run, want none", s.Running)
