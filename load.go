@@ -253,6 +253,9 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 		return
 	}
 	c.finish(f, EventHeader, true, weight)
+	if f.alone && outcome != Pass {
+		c.unmark(f.key)
+	}
 	switch {
 	case outcome == Pass:
 		c.n.passes.inc()
