@@ -20,7 +20,7 @@ type corralCache struct{ *corral.Cache[[]byte] }
 
 func openCorral(s setup) (cache, error) {
 	o := corral.Options[[]byte]{
-		TTL: ttl, MaxBytes: s.bytes, LoadTimeout: s.loadTimeout,
+		TTL: ttl, MaxBytes: s.bytes, LoadTimeout: s.loadTimeout, ErrorPause: s.errorPause,
 		MaxWaiters: s.waiters, MaxWaitersPerKey: s.waiters,
 	}
 	if s.entries > 0 {

@@ -34,6 +34,7 @@ type setup struct {
 	bytes int64
 
 	loadTimeout time.Duration // zero: the contender's default
+	errorPause  time.Duration // zero: the contender's default
 	waiters     int           // how many may wait for one key; zero: the contender's default
 }
 

@@ -20,6 +20,13 @@ const (
 // hungKey is the key whose first load hangs.
 const hungKey = "key:hung"
 
+// hungTimes are the times of a run.
+type hungTimes struct {
+	deadline   time.Duration // of the load, where the library has one; the caller's context has twice that
+	errorPause time.Duration // zero: the library's default
+	patience   time.Duration // for how long the hung key is asked for when the caller's context has ended
+}
+
 // A hang is what one hung key does to a cache.
 type hang struct {
 	delayed int           // Gets of healthy keys that took longer than delay
@@ -30,12 +37,12 @@ type hang struct {
 // hang hangs the load of one key in a cache of healthy ones, half of which it
 // has and half of which it must load. The hung load heeds its context if told
 // so, else nothing.
-func (c contender) hang(ctx context.Context, deadline time.Duration, heeds bool) (h hang, err error) {
+func (c contender) hang(ctx context.Context, times hungTimes, heeds bool) (h hang, err error) {
 	letGo := make(chan struct{})
 	hanging := make(chan struct{})
 	var hung atomic.Bool
 	opened, err := c.open(setup{
-		entries: 2 * healthyKeys, keyLen: keyLen, valueLen: 64, loadTimeout: deadline,
+		entries: 2 * healthyKeys, keyLen: keyLen, valueLen: 64, loadTimeout: times.deadline, errorPause: times.errorPause,
 		load: func(ctx context.Context, key string) ([]byte, error) {
 			if key != hungKey || hung.Swap(true) {
 				return make([]byte, 64), nil
@@ -70,13 +77,13 @@ func (c contender) hang(ctx context.Context, deadline time.Duration, heeds bool)
 	}
 	opened.Settle()
 
-	patience, stop := context.WithTimeout(ctx, 2*deadline)
+	patience, stop := context.WithTimeout(ctx, 2*times.deadline)
 	defer stop()
 	began := time.Now()
 	callers.Go(func() { opened.Get(patience, hungKey) })
 	<-hanging
 	h.delayed, h.blocked = askHealthy(ctx, opened, keys, &callers)
-	h.again = askHung(ctx, opened, began, 2*deadline, &callers)
+	h.again = askHung(ctx, opened, began, 2*times.deadline+times.patience, &callers)
 	return h, nil
 }
 
@@ -114,9 +121,9 @@ func askHealthy(ctx context.Context, c cache, keys []string, callers *sync.WaitG
 }
 
 // askHung asks for the hung key, time and again, until it gives a value or
-// two seconds have passed since its deadline.
-func askHung(ctx context.Context, c cache, began time.Time, deadline time.Duration, callers *sync.WaitGroup) time.Duration {
-	end := began.Add(deadline + 2*time.Second)
+// the time is up.
+func askHung(ctx context.Context, c cache, began time.Time, give time.Duration, callers *sync.WaitGroup) time.Duration {
+	end := began.Add(give)
 	for time.Now().Before(end) {
 		answer := make(chan error, 1)
 		callers.Go(func() {
@@ -138,15 +145,15 @@ func askHung(ctx context.Context, c cache, began time.Time, deadline time.Durati
 }
 
 func measureHung(ctx context.Context, quick bool) (section, error) {
-	deadline, rounds := 500*time.Millisecond, 5
+	times, rounds := hungTimes{deadline: 500 * time.Millisecond, patience: 2 * time.Second}, 5
 	if quick {
-		deadline, rounds = 200*time.Millisecond, 1
+		times, rounds = hungTimes{100 * time.Millisecond, 10 * time.Millisecond, 500 * time.Millisecond}, 1
 	}
 	s := section{
 		title: "A hung key",
 		how: []string{
 			fmt.Sprintf("The load of one key hangs; %d callers ask for %d others, half of them in the cache. Delayed: longer than %v. Blocked: not back a second after the last was asked for.", hungCallers, healthyKeys, delay),
-			fmt.Sprintf("Corral's LoadTimeout is %v; the caller's context, which is the only deadline that the others have, ends after %v. Then the key is asked for again for two seconds: its load would now succeed. The median time until it gives a value includes the pause of a second that Corral lets a failed key rest.", deadline, 2*deadline),
+			fmt.Sprintf("Corral's LoadTimeout is %v; the caller's context, which is the only deadline that the others have, ends after %v. Then the key is asked for again for %v: its load would now succeed. The median time until it gives a value includes the pause of a second that Corral lets a failed key rest.", times.deadline, 2*times.deadline, times.patience),
 		},
 		columns: []string{"", "others delayed", "others blocked", "works again, if the load heeds its context", "if it does not"},
 	}
@@ -159,11 +166,11 @@ func measureHung(ctx context.Context, quick bool) (section, error) {
 		return "after " + millis(time.Duration(took))
 	}
 
-	deaf, err := alternate(ctx, rounds, len(cs), func(i int) (hang, error) { return cs[i].hang(ctx, deadline, false) })
+	deaf, err := alternate(ctx, rounds, len(cs), func(i int) (hang, error) { return cs[i].hang(ctx, times, false) })
 	if err != nil {
 		return s, err
 	}
-	heeding, err := alternate(ctx, rounds, len(cs), func(i int) (hang, error) { return cs[i].hang(ctx, deadline, true) })
+	heeding, err := alternate(ctx, rounds, len(cs), func(i int) (hang, error) { return cs[i].hang(ctx, times, true) })
 	if err != nil {
 		return s, err
 	}
