@@ -239,7 +239,6 @@ func (g *growing) forfeit() {
 	g.expected = max(g.expected-1, 0)
 	g.freeLocked()
 	abandoned := g.abandonedLocked()
-	wake(&g.moved)
 	g.mu.Unlock()
 	if abandoned != nil {
 		abandoned()
@@ -259,7 +258,6 @@ func (g *growing) removeLocked(b *Body, why error) func() {
 	}
 	delete(g.readers, b)
 	g.freeLocked()
-	wake(&g.moved)
 	return g.abandonedLocked()
 }
 
@@ -287,7 +285,9 @@ func (g *growing) placeLocked(b *Body) *int {
 	return &at.readers
 }
 
-// freeLocked lets go of what all readers of a windowed body have read.
+// freeLocked lets go of what all readers of a windowed body have read, and
+// wakes the writer if that is anything. A writer waits only while there is a
+// full chunk that somebody needs, so it misses nobody's end.
 func (g *growing) freeLocked() {
 	if g.kept || g.expected > 0 {
 		return
@@ -452,7 +452,6 @@ func (g *growing) cut(wait <-chan struct{}) {
 		}
 	}
 	g.freeLocked()
-	wake(&g.moved)
 }
 
 // window lets the value go: those who read go on, nobody joins, and what they

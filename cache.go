@@ -53,6 +53,9 @@ type Cache[V any] struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	chores     chores // goroutines that no caller waits for
+	// known is the revision from which on this process has heard of every
+	// invalidation. It matters with a Coordinator, whose past one may have missed.
+	known      atomic.Uint64
 	storeSeats chan struct{}
 	storeTurns [storeStripes]chan struct{}
 
@@ -95,12 +98,15 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		Evict:    func(e *entry[V]) { e.evicted(c) },
 	})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	revision, err := firstRevision(c.ctx, o.Store)
+	revision, err := firstRevision(c.ctx, o)
 	if err != nil {
 		c.cancel()
 		return nil, fmt.Errorf("corral: open %s: the store does not say its revision: %w", o.Name, err)
 	}
 	c.rules = newRevisions(revision)
+	if o.Coordinator != nil {
+		c.known.Store(forever)
+	}
 	c.storeSeats = make(chan struct{}, o.MaxStoreCalls)
 	for i := range c.storeTurns {
 		c.storeTurns[i] = make(chan struct{}, 1)
@@ -117,10 +123,10 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 }
 
 // firstRevision is where the local counter starts: above all that the store
-// has seen.
-func firstRevision(ctx context.Context, store Store) (uint64, error) {
-	known, ok := store.(Revisioned)
-	if !ok {
+// has seen. A coordinator's numbers have nothing to do with it.
+func firstRevision[V any](ctx context.Context, o Options[V]) (uint64, error) {
+	known, ok := o.Store.(Revisioned)
+	if !ok || o.Coordinator != nil {
 		return 0, nil
 	}
 	return known.Revision(ctx)

@@ -38,7 +38,7 @@ func (c *Cache[V]) decode(f *flight[V], from *Record) (r *record[V], weight int6
 func (c *Cache[V]) decodeValue(data []byte) (value V, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("corral: Options.Codec panicked in Decode: %v", p)
+			err = fmt.Errorf("corral: Options.Codec panicked in Decode: %w", caught(p))
 		}
 	}()
 	if value, err = c.o.Codec.Decode(data); err != nil {
@@ -51,7 +51,7 @@ func (c *Cache[V]) decodeValue(data []byte) (value V, err error) {
 func (c *Cache[V]) encode(r *record[V]) (to *Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("corral: Options.Codec panicked in Encode: %v", p)
+			err = fmt.Errorf("corral: Options.Codec panicked in Encode: %w", caught(p))
 		}
 	}()
 	to = c.describeRecord(r)

@@ -32,7 +32,8 @@ type flight[V any] struct {
 	base   loadContext
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	done   chan struct{} // I3
+	caller context.Context // for Options.Trace, until the flight is under way
+	done   chan struct{}   // I3
 
 	// Guarded by e.mu until the flight has settled.
 	revision uint64 // v
@@ -193,7 +194,7 @@ func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *fl
 	}
 	f.ctx, f.cancel = context.WithCancelCause(&f.base)
 	if c.o.Trace != nil {
-		f.ctx = c.o.Trace(f.ctx, q.ctx)
+		f.caller = q.ctx
 	}
 	return f
 }

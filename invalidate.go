@@ -112,7 +112,12 @@ func (c *Cache[V]) follow() {
 func (c *Cache[V]) watchOnce() error {
 	return guard("Coordinator", func() error {
 		return c.o.Coordinator.Watch(c.ctx, func(inv Invalidation) {
+			if inv.Revision == 0 {
+				c.warn("the coordinator told of an invalidation without a revision, which begin at 1", "", nil)
+				return
+			}
 			inv = c.apply(inv)
+			c.known.CompareAndSwap(forever, inv.Revision)
 			if c.o.Store != nil && !inv.empty() {
 				c.deleteFromStore(c.ctx, inv) // a failure is counted, and the rule refuses what is read
 			}

@@ -42,6 +42,10 @@ func (c *Cache[V]) fly(f *flight[V]) {
 			c.tell(EventZombieDropped, &f.run, f.key, nil)
 		}
 	}()
+	if c.o.Trace != nil {
+		f.ctx = c.o.Trace(f.ctx, f.caller)
+		f.caller = nil
+	}
 	c.carry(f)
 	returned = true
 }

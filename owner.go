@@ -100,7 +100,7 @@ func beat(ctx context.Context, lease Lease) {
 		case <-lease.Lost():
 			return
 		case <-ticker.C:
-			lease.Extend(ctx) // an error shows as Lost
+			guard("Coordinator", func() error { return lease.Extend(ctx) }) // an error shows as Lost
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 //
 // Contract, which corraltest checks:
 //
-//   - Revisions are numbers that all processes share and that never fall.
+//   - Revisions are numbers that all processes share, that begin at 1 and never
+//     fall.
 //     Before Watch's callback has returned for a revision, no Answer carries a
 //     value that an invalidation up to it concerns, unless Record.Revision says
 //     so: the cache checks every record again.
@@ -20,7 +21,8 @@ import (
 //     out what the target concerns: here, once the callback of Watch has
 //     returned for it. Otherwise it returns ErrNotAcknowledged.
 //   - Watch, begun again after it ended, goes on where it ended, or begins with an
-//     Invalidation of everything.
+//     Invalidation of everything. From its first call on the process has heard of
+//     everything: what its store has from before is of use for validation only.
 //   - All methods may be called at once from many goroutines.
 type Coordinator interface {
 	Join(ctx context.Context, request Request) (Answer, error)
@@ -34,12 +36,12 @@ type Coordinator interface {
 // A Request asks the owner of a key for its value or for the right to compute it.
 type Request struct {
 	Key      string
-	Revision uint64  // s: what this process had applied when its caller arrived
-	Fresh    bool    // a cached value will not do
-	NoStale  bool    // a stale value will not do
-	Refresh  bool    // nobody waits: a value is here, and a lease may be refused
-	Previous *Record // what a refresh validates, without its value; else nil
-	Wait     time.Duration
+	Revision uint64        // s: what this process had applied when its caller arrived
+	Fresh    bool          // a cached value will not do
+	NoStale  bool          // a stale value will not do
+	Refresh  bool          // nobody waits: a value is here, and a lease may be refused
+	Previous *Record       // what a refresh validates, without its value; else nil
+	Wait     time.Duration // for how long the caller is ready to be parked
 }
 
 // An AnswerKind says which field of an Answer counts.
@@ -86,8 +88,9 @@ type Lease interface {
 //
 //   - Get returns nil, nil for a key it does not have. A record's durations are
 //     remaining ones at the moment of Get.
-//   - A record that a Delete with a revision above the record's concerns is not
-//     returned once that Delete has returned nil.
+//   - A record that was there when Delete was called, and that its invalidation
+//     concerns by key, tag and a revision above the record's, is not returned
+//     once that Delete has returned nil.
 //   - Put replaces the record of its key as a whole or not at all. It reads
 //     Body to its end before it returns, when there is one.
 //   - All methods may be called at once from many goroutines.

@@ -20,8 +20,9 @@ func TestAMissAsksStoreThenCoordinatorThenLoader(t *testing.T) {
 func TestAStoredValueEndsTheSearch(t *testing.T) {
 	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		kept := text("kept")
-		kept.Age, kept.Validator = 3*time.Second, "e"
+		kept.Age, kept.Validator, kept.Revision = 3*time.Second, "e", 1
 		r.store.Put(t.Context(), "a", &kept)
+		r.script.Deliver(t.Context(), corral.Invalidation{Revision: 1}) // from here on it has heard of everything
 		r.log.Take()
 		g := r.get("a")
 		g.want(t, "kept", corral.Stored, 0)

@@ -457,3 +457,78 @@ func TestServingGoesOnAfterAPanicInAnyCallOfTheCoordinator(t *testing.T) {
 		o.Coordinator = trap.Coordinator(corraltest.NewDomain().Process("A"))
 	}, corral.ErrNotAcknowledged, corral.ErrUnavailable, corraltest.ErrInjected)
 }
+
+func TestAnInvalidationAtTheRevisionOfTheStoreConcernsWhatWasLoadedBefore(t *testing.T) {
+	store := &corraltest.Store{}
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		o.Coordinator, o.Store, o.MaxBytes = r.script, store, 10_000
+	}, func(t *testing.T, r *rig) {
+		r.script.OnInvalidate = func(ctx context.Context, target corral.Target) error {
+			return r.script.Deliver(ctx, corral.Invalidation{Revision: 5, Target: target})
+		}
+		r.Set(t.Context(), "big", corral.Item[string]{Value: string(make([]byte, 20_000))}) // not kept: taken out of the store
+	})
+	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Coordinator, o.Store = r.script, store }, func(t *testing.T, r *rig) {
+		r.get("a").want(t, "a#1", corral.Loaded, loadTime)
+		synctest.Wait()
+		r.script.Deliver(t.Context(), corral.Invalidation{Revision: 6, Target: corral.Target{Keys: []string{"a"}}})
+		if g := r.get("a"); g.item.Value == "a#1" {
+			t.Fatalf("got %q of revision %d after an invalidation at 6", g.item.Value, g.info.Revision)
+		}
+	})
+}
+
+func TestARecordOfAProcessThatWasAwayIsNotServed(t *testing.T) {
+	stores := map[string]*corraltest.Store{"A": {}, "B": {}}
+	inTown(t, 2, numbered(), func(o *corral.Options[string]) { o.Store = stores[o.Name] }, func(t *testing.T, w *town) {
+		w.get(1, "a")
+		synctest.Wait()
+		if err := w.caches[1].Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.caches[0].Invalidate(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		again := opened(t, w.loader, corral.Options[string]{
+			Name: "B", TTL: time.Hour, MaxBytes: 1 << 20, Jitter: -1, Codec: corraltest.Text(), Now: time.Now,
+			Store: stores["B"], Coordinator: w.domain.Process("B again"),
+		})
+		synctest.Wait()
+		if g := getFrom(again, t.Context(), "a"); g.info.Source == corral.Stored {
+			t.Fatalf("got %q of revision %d from the store, after an invalidation that was acknowledged while it was away", g.item.Value, g.info.Revision)
+		}
+	})
+}
+
+func TestNothingOfAStoreIsServedBeforeTheWatchHasBegun(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withBoth(r, o)
+		r.script.OnWatch = func(ctx context.Context, _ func(corral.Invalidation)) error { <-ctx.Done(); return context.Cause(ctx) }
+	}, func(t *testing.T, r *rig) {
+		r.keep("a", text("kept"))
+		if g := r.get("a"); g.info.Source == corral.Stored {
+			t.Fatalf("got %q from the store by a process that knows of no invalidation", g.item.Value)
+		}
+	})
+}
+
+func TestAHeartbeatThatPanicsEndsNoProcess(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withScript(r, o)
+		r.script.OnLease = func(l *corraltest.Lease) { l.OnExtend = func(context.Context) error { panic("boom") } }
+	}, func(t *testing.T, r *rig) {
+		r.load = corraltest.Slow(2*time.Second, answering(corral.Item[string]{Value: "v"})).Load
+		r.get("a").want(t, "v", corral.Loaded, 2*time.Second)
+	})
+}
+
+func TestAnInvalidationWithoutARevisionMovesNoRevision(t *testing.T) {
+	withPorts(t, withScript, func(t *testing.T, r *rig) {
+		r.script.Deliver(t.Context(), corral.Invalidation{})
+		r.get("a").want(t, "a#1", corral.Loaded, loadTime)
+		r.script.Deliver(t.Context(), corral.Invalidation{Revision: 1, Target: corral.Target{Keys: []string{"a"}}})
+		if g := r.get("a"); g.err != nil || errors.Is(g.err, errPort) || g.item.Value == "a#1" {
+			t.Fatalf("got %q of revision %d after an invalidation at 1", g.item.Value, g.info.Revision)
+		}
+	})
+}

@@ -29,6 +29,13 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		closeBody(record)
 		return false
 	}
+	if record.Revision < c.known.Load() {
+		closeBody(record)
+		if record.Body == nil {
+			f.previous = r // its source may confirm it
+		}
+		return false
+	}
 	now := c.now()
 	state := judge(now, r.expiry, r.more.windows, c.draw)
 	if state > stale || state == stale && f.noStale {
@@ -108,10 +115,17 @@ func (c *Cache[V]) dropFromStore(key string) error {
 	return c.deleteFromStore(ctx, c.goneNow(key))
 }
 
-// goneNow is an invalidation of one key in the store alone. Its revision is
-// above that of every record there is.
+// goneNow is an invalidation of one key in the store alone, with a revision
+// above that of every record there is: a number of the local counter's, which
+// then is nobody else's.
 func (c *Cache[V]) goneNow(key string) Invalidation {
-	return Invalidation{Revision: c.rules.applied.Load() + 1, Target: Target{Keys: []string{key}}}
+	gone := Invalidation{Target: Target{Keys: []string{key}}}
+	if c.o.Coordinator != nil {
+		gone.Revision = c.rules.applied.Load() + 1
+	} else {
+		gone.Revision = c.rules.apply(Invalidation{}).Revision
+	}
+	return gone
 }
 
 func (c *Cache[V]) deleteFromStore(ctx context.Context, inv Invalidation) error {
