@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -43,17 +44,16 @@ func BenchmarkHit(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer closeAll()
-			keys, sequence := fresh(keysUpTo(hitKeys)), zipf(1, 1.01, hitKeys, 1<<20)
+			keys, sequence := fresh(keysUpTo(hitKeys)), zipf(1, 1.01, hitKeys, drawn)
 			b.ReportAllocs()
 			defer reportProcessorTime(b)()
 			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for i := 0; pb.Next(); i++ {
-					if _, err := hitters[0].Get(b.Context(), keys[sequence[i%len(sequence)]]); err != nil {
-						b.Fatal(err)
-					}
-				}
+			err = inParallel(runtime.GOMAXPROCS(0), func(p int) error {
+				return hit(b.Context(), hitters[0], keys, sequence, p*drawn/2, b.N/runtime.GOMAXPROCS(0))
 			})
+			if err != nil {
+				b.Fatal(err)
+			}
 		})
 	}
 }
