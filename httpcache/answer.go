@@ -65,7 +65,7 @@ func (p *Proxy) answer(w http.ResponseWriter, r *http.Request, f *fetch, a answe
 		}
 		w.WriteHeader(code)
 		if r.Method != http.MethodHead {
-			p.copyBody(w, body)
+			copyBody(w, body)
 		}
 	}
 }
@@ -140,8 +140,8 @@ func (p *Proxy) readOn(name string) {
 // copyBody sends a body as it arrives. When it ends early, or the client takes
 // nothing for TailTimeout, the connection is aborted: the client must not take
 // a part for the whole.
-func (p *Proxy) copyBody(w http.ResponseWriter, body *corral.Body) {
-	out := &bodyWriter{patient: p.patient(w), body: body}
+func copyBody(w http.ResponseWriter, body *corral.Body) {
+	out := &bodyWriter{to: w, control: http.NewResponseController(w), body: body}
 	if arrived, whole := body.Len(); arrived == 0 && !whole {
 		out.control.Flush()
 	}
@@ -152,36 +152,17 @@ func (p *Proxy) copyBody(w http.ResponseWriter, body *corral.Body) {
 
 // bodyWriter flushes when what has arrived is written and more is to come.
 type bodyWriter struct {
-	patient
+	to      io.Writer
+	control *http.ResponseController
 	body    *corral.Body
 	written int64
 }
 
 func (w *bodyWriter) Write(p []byte) (int, error) {
-	n, err := w.patient.Write(p)
+	n, err := w.to.Write(p)
 	w.written += int64(n)
 	if arrived, whole := w.body.Len(); w.written == arrived && !whole {
-		w.control.Flush()
+		w.control.Flush() // an error shows at the next Write
 	}
 	return n, err
 }
-
-// A patient ResponseWriter waits for a client that takes nothing, but not for
-// ever. net/http lifts the deadline when the response is finished.
-type patient struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	timeout time.Duration
-}
-
-func (p *Proxy) patient(w http.ResponseWriter) patient {
-	return patient{w, http.NewResponseController(w), p.o.TailTimeout}
-}
-
-func (w patient) Write(p []byte) (int, error) {
-	w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // not every writer has one
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap is for http.ResponseController.
-func (w patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,13 +24,10 @@ type attended struct{ p *Proxy }
 
 func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 	p, way := t.p, passageOf(r)
+	way.fetch.asked.Store(true)
 	ctx, cancel := context.WithCancelCause(r.Context())
-	up := &upload{ReadCloser: r.Body, timeout: p.o.LoadTimeout}
-	up.watch = time.AfterFunc(p.o.LoadTimeout, func() {
-		if !up.over.Load() {
-			cancel(up.stalled())
-		}
-	})
+	up := &upload{ReadCloser: r.Body, way: way, timeout: p.o.LoadTimeout}
+	up.watch = time.AfterFunc(p.o.LoadTimeout, func() { up.stalled(cancel) })
 	r = r.WithContext(ctx)
 	if r.Body != nil {
 		r.Body = up
@@ -37,8 +35,7 @@ func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 	start := p.now()
 	res, err := p.transport.RoundTrip(r)
 	way.fetch.took.Store(int64(p.now().Sub(start)))
-	up.over.Store(true)
-	up.watch.Stop()
+	up.end()
 	if err != nil {
 		defer cancel(nil)
 		return nil, up.fault(ctx, err)
@@ -53,30 +50,49 @@ func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 // upload is a request's content.
 type upload struct {
 	io.ReadCloser
+	way     *passage
 	watch   *time.Timer
 	timeout time.Duration
 	waiting atomic.Bool           // for the client
-	over    atomic.Bool           // the answer's header is here
 	broken  atomic.Pointer[error] // how the content ended, if not well
+
+	mu   sync.Mutex
+	over bool // the answer's header is here, or there will be none
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	u.waiting.Store(true)
 	n, err := u.ReadCloser.Read(p)
 	u.waiting.Store(false)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		u.way.taken.Store(true)
+	} else if err != nil {
 		u.broken.CompareAndSwap(nil, &err)
 	}
 	u.watch.Reset(u.timeout)
 	return n, err
 }
 
-// stalled is the cause of an end by the watch.
-func (u *upload) stalled() error {
-	if u.waiting.Load() {
-		return errSlowContent
+// stalled ends the exchange. A Read that waits for the client has to be ended
+// as well: the transport does not return before it does.
+func (u *upload) stalled(cancel context.CancelCauseFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.over:
+	case u.waiting.Load():
+		cancel(errSlowContent)
+		u.way.control.SetReadDeadline(time.Now())
+	default:
+		cancel(corral.ErrLoadTimeout)
 	}
-	return corral.ErrLoadTimeout
+}
+
+func (u *upload) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.over = true
+	u.watch.Stop()
 }
 
 // fault is what an error of the transport says about client or origin.

@@ -2,6 +2,8 @@ package httpcache
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -9,16 +11,24 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
 
 // A passage is a request on its way to the origin by itself.
 type passage struct {
-	key    httpsem.Key
-	status httpsem.Status
-	fetch  fetch // for its times
+	key     httpsem.Key
+	status  httpsem.Status
+	control *http.ResponseController // of the client's connection
+	fetch   fetch                    // for its times
+	taken   atomic.Bool              // the request's content, to its end
 }
+
+// contentGrace is how long content that nobody takes any more is read on, so
+// that the connection can be used again.
+const contentGrace = 500 * time.Millisecond
 
 type passageKey struct{}
 
@@ -26,8 +36,14 @@ func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}
 
 // forward sends a request to the origin by itself and its answer to nobody else.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key, fwd httpsem.Fwd, reason httpsem.Reason) {
-	way := &passage{key: key, status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()}}
-	p.bypass.ServeHTTP(p.patient(w), r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+	way := &passage{
+		key: key, control: http.NewResponseController(w),
+		status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()},
+	}
+	p.bypass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+	if r.ContentLength != 0 && !way.taken.Load() { // net/http would read on for ever
+		way.control.SetReadDeadline(time.Now().Add(contentGrace))
+	}
 }
 
 func (p *Proxy) newBypass() *httputil.ReverseProxy {
@@ -67,7 +83,9 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 // passed notes how an answer came about and ends what it makes invalid (RFC
 // 9111, section 4.4), before the client can have seen it.
 func (p *Proxy) passed(res *http.Response) error {
-	if res.StatusCode < 100 { // net/http reads such a status, and panics when it is to write it
+	switched := res.StatusCode == http.StatusSwitchingProtocols
+	if switched && !strings.EqualFold(res.Header.Get("Upgrade"), res.Request.Header.Get("Upgrade")) ||
+		res.StatusCode < 100 { // which net/http reads, and panics when it is to write it
 		return errNoAnswer
 	}
 	way := passageOf(res.Request)
@@ -83,10 +101,13 @@ func (p *Proxy) passed(res *http.Response) error {
 
 // notPassed tells a client why there is no answer.
 func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == context.Canceled {
+	way := passageOf(r)
+	if !way.fetch.asked.Load() { // it is the request that cannot be sent on
+		err = fmt.Errorf("%w: %w", errContent, err)
+	}
+	if r.Context().Err() == context.Canceled && !errors.Is(err, errSlowContent) { // which ends the context as well
 		panic(http.ErrAbortHandler) // as in answerError
 	}
-	way := passageOf(r)
 	code, detail, text := explain(err)
 	if code >= 500 && p.o.Logger != nil {
 		p.o.Logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",

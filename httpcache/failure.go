@@ -30,7 +30,7 @@ const maxErrorPage = 64 << 10
 var (
 	errUnreachable = errors.New("the origin cannot be reached")
 	errNoAnswer    = errors.New("the origin broke off, or what it sent is not HTTP")
-	errContent     = errors.New("the request's content broke off, or is not HTTP")
+	errContent     = errors.New("the request broke off, or is not HTTP")
 	errSlowContent = errors.New("the request's content did not come in time")
 	errMethod      = errors.New("the method is not a token")
 )
