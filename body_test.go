@@ -390,6 +390,26 @@ func TestAnExpectedReaderThatComesAfterItWasCutFindsNothing(t *testing.T) {
 	})
 }
 
+func TestAForfeitMakesRoomAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, false, 2, 1<<30)
+		first := s.mustJoin(true)
+		s.writeFor(first, bodyWindow)
+		start := time.Now()
+		done, waits := blocked(func() { s.mustWrite(1) })
+		if !waits() {
+			t.Fatal("the writer does not wait for a reader that is still to come")
+		}
+		s.forfeit()
+		<-done
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("the writer waited %v", waited)
+		}
+		s.wantHeld(maxChunk)
+		first.Close()
+	})
+}
+
 func TestAReaderThatMakesRoomAtTheLastMomentIsNotCut(t *testing.T) {
 	s := newStream(t, false, 1, 1<<30)
 	reader := s.mustJoin(true)
