@@ -265,7 +265,7 @@ func (c *Cache[V]) consult(q *query[V]) (*entry[V], reply[V]) {
 			return e, reply[V]{verdict: lead, flight: f}
 		}
 		c.unpark(q, f) // somebody was faster
-		f.cancel(nil)
+		f.base.cancel(nil)
 	}
 	return e, e.ask(c, q)
 }
@@ -281,7 +281,7 @@ func (c *Cache[V]) admit(q *query[V]) error {
 		return c.refuse(q.key, "MaxZombies", c.o.MaxZombies)
 	case c.roster.size() >= c.o.MaxFlights:
 		return c.refuse(q.key, "MaxFlights", c.o.MaxFlights)
-	case q.parent != nil && q.parent.inside(c, q.key):
+	case q.parent != nil && q.parent.inside(&c.roster, q.key):
 		return c.cycle(q.key)
 	}
 	return nil

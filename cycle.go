@@ -58,9 +58,9 @@ func reaches(from, target *run, seen map[*run]bool) bool {
 
 // inside reports whether a load runs, at any depth, inside a load of the same
 // cache and key, which could never be answered by waiting.
-func (r *run) inside(cache any, key string) bool {
+func (r *run) inside(cache *roster, key string) bool {
 	for ; r != nil; r = r.parent {
-		if r.cache == cache && r.key == key {
+		if r.roster == cache && r.key == key {
 			return true
 		}
 	}

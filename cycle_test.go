@@ -85,13 +85,13 @@ func TestLoadsThatWaitInParallelNeverCloseARing(t *testing.T) {
 }
 
 func TestALoadIsInsideItsParentsOfTheSameCacheAndKey(t *testing.T) {
-	one, other := new(int), new(int)
-	grand := &run{cache: one, key: "a"}
-	parent := &run{cache: other, key: "b", parent: grand}
-	child := &run{cache: one, key: "c", parent: parent}
+	one, other := new(roster), new(roster)
+	grand := &run{roster: one, key: "a"}
+	parent := &run{roster: other, key: "b", parent: grand}
+	child := &run{roster: one, key: "c", parent: parent}
 	for _, test := range []struct {
 		r     *run
-		cache any
+		cache *roster
 		key   string
 		want  bool
 	}{
@@ -99,7 +99,7 @@ func TestALoadIsInsideItsParentsOfTheSameCacheAndKey(t *testing.T) {
 		{child, other, "a", false}, {child, one, "b", false}, {parent, one, "c", false},
 	} {
 		if got := test.r.inside(test.cache, test.key); got != test.want {
-			t.Errorf("inside(%v, %q): got %v, want %v", test.cache == any(one), test.key, got, test.want)
+			t.Errorf("inside(%v, %q): got %v, want %v", test.cache == one, test.key, got, test.want)
 		}
 	}
 }

@@ -471,7 +471,7 @@ func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {
 	if f.waiters > 0 || f.refresh || f.lasting || c.o.FinishAbandoned {
 		return
 	}
-	f.cancel(errAbandoned) // I8: from here to the end of this function is one step
+	f.base.cancel(errAbandoned) // I8: from here to the end of this function is one step
 	if e.flight == f {
 		e.flight = nil
 		e.unpinLocked(c)

@@ -29,11 +29,8 @@ type flight[V any] struct {
 	phase      atomic.Uint32
 	lease      atomic.Pointer[heldLease] // until it is ended
 
-	base   loadContext
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	caller context.Context // for Options.Trace, until the flight is under way
-	done   chan struct{}   // I3
+	ctx  context.Context // base, or what Options.Trace made of it
+	done chan struct{}   // I3
 
 	// Guarded by e.mu until the flight has settled.
 	revision uint64 // v
@@ -61,40 +58,6 @@ type result[V any] struct {
 	source  Source
 	waiters int
 	took    time.Duration
-}
-
-// loadContext is what a load's context derives from: no caller's values but
-// those let through, no caller's end.
-type loadContext struct {
-	context.Context
-	deadline time.Time
-	run      *run
-	caller   context.Context // nil unless Options.ContextValues is set
-	let      []any
-}
-
-type runKey struct{}
-
-func (l *loadContext) Deadline() (time.Time, bool) { return l.deadline, true }
-
-func (l *loadContext) Value(key any) any {
-	if key == (runKey{}) {
-		return l.run
-	}
-	if l.caller != nil {
-		for _, let := range l.let {
-			if key == let {
-				return l.caller.Value(key)
-			}
-		}
-	}
-	return nil
-}
-
-// runOf is the load that a context belongs to, nil outside of loads.
-func runOf(ctx context.Context) *run {
-	r, _ := ctx.Value(runKey{}).(*run)
-	return r
 }
 
 // query is one call of Get and its relatives.
@@ -173,7 +136,7 @@ func (c *Cache[V]) newRefresh(q *query[V], e *entry[V], previous *record[V]) *fl
 
 func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *flight[V] {
 	f := &flight[V]{
-		run:    run{id: c.lastFlight.Add(1), key: q.key, cache: c, parent: q.parent, started: time.Now()},
+		run:    run{id: c.lastFlight.Add(1), key: q.key, roster: &c.roster, parent: q.parent, started: time.Now()},
 		c:      c,
 		e:      e,
 		loader: q.loader, bulk: q.bulk, previous: previous,
@@ -188,14 +151,11 @@ func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *fl
 	if c.sharesSeat(q.parent) {
 		f.seat.state = lent
 	}
-	f.base = loadContext{Context: context.Background(), deadline: f.started.Add(c.o.LoadTimeout), run: &f.run}
-	if len(c.o.ContextValues) > 0 {
-		f.base.caller, f.base.let = q.ctx, c.o.ContextValues
+	f.base.run = &f.run
+	if len(c.o.ContextValues) > 0 || c.o.Trace != nil {
+		f.base.from = &origin{q.ctx, c.o.ContextValues}
 	}
-	f.ctx, f.cancel = context.WithCancelCause(&f.base)
-	if c.o.Trace != nil {
-		f.caller = q.ctx
-	}
+	f.ctx = &f.base
 	return f
 }
 
@@ -203,7 +163,7 @@ func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *fl
 // seat it then uses.
 func (c *Cache[V]) sharesSeat(parent *run) bool {
 	for r := parent; r != nil; r = r.parent {
-		if r.cache == any(c) {
+		if r.roster == &c.roster {
 			return true
 		}
 	}
@@ -223,7 +183,7 @@ func (c *Cache[V]) mayWait(q *query[V], f *flight[V]) error {
 	if q.parent == nil {
 		return nil
 	}
-	if q.parent.inside(c, q.key) || !waiting.add(q.parent, &f.run) {
+	if q.parent.inside(&c.roster, q.key) || !waiting.add(q.parent, &f.run) {
 		c.parked.Add(-1)
 		return c.cycle(q.key)
 	}
@@ -273,5 +233,5 @@ func (f *flight[V]) bodyAbandoned() {
 	if f.refresh || f.c.o.FinishAbandoned || f.out.record.body().mostlyHere() {
 		return
 	}
-	f.cancel(errAbandoned)
+	f.base.cancel(errAbandoned)
 }

@@ -18,7 +18,7 @@ func (c *Cache[V]) launch(f *flight[V]) {
 	c.tell(EventLoadStarted, &f.run, f.key, nil)
 	if !c.roster.enter(&f.run) {
 		f.e.fail(c, f, ErrClosed)
-		f.cancel(ErrClosed)
+		f.base.cancel(ErrClosed)
 		return
 	}
 	go c.fly(f)
@@ -36,15 +36,14 @@ func (c *Cache[V]) fly(f *flight[V]) {
 			f.bulk.arrive(f, false)
 		}
 		c.bulkhead.leave(&f.seat)
-		f.cancel(nil)
+		f.base.cancel(nil)
 		if c.roster.leave(&f.run) {
 			c.n.zombieResults.inc()
 			c.tell(EventZombieDropped, &f.run, f.key, nil)
 		}
 	}()
 	if c.o.Trace != nil {
-		f.ctx = c.o.Trace(f.ctx, f.caller)
-		f.caller = nil
+		f.ctx = c.o.Trace(f.ctx, f.base.from.caller)
 	}
 	c.carry(f)
 	returned = true
@@ -281,7 +280,7 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64) {
 	var err error
 	returned := false
-	idle := time.AfterFunc(c.o.TailTimeout, func() { f.cancel(fmt.Errorf("%w: nothing arrived for %v", ErrLoadTimeout, c.o.TailTimeout)) })
+	idle := time.AfterFunc(c.o.TailTimeout, func() { f.base.cancel(fmt.Errorf("%w: nothing arrived for %v", ErrLoadTimeout, c.o.TailTimeout)) })
 	defer func() {
 		if !returned {
 			err = caught(recover())
@@ -359,7 +358,7 @@ func (f *flight[V]) expire() {
 		c.n.timeouts.inc()
 		c.warn("a load timed out", f.key, err)
 	}
-	f.cancel(err)
+	f.base.cancel(err)
 	if user {
 		c.roster.bury(&f.run)
 	}
@@ -372,7 +371,7 @@ func (f *flight[V]) expire() {
 func (f *flight[V]) end(err error) {
 	c := f.c
 	c.finish(f, EventFailed, f.e.fail(c, f, err), 0)
-	f.cancel(err)
+	f.base.cancel(err)
 	if f.lease.Load() != nil {
 		c.chores.Go(func() { c.failLease(f, err) })
 	}

@@ -134,9 +134,6 @@ type bulk[V any] struct {
 	run
 	c      *Cache[V]
 	loader BulkLoader[V]
-	base   loadContext
-	ctx    context.Context
-	cancel context.CancelCauseFunc
 	phase  atomic.Uint32
 	landed chan struct{} // closed when items and err are there
 	items  map[string]Item[V]
@@ -154,7 +151,7 @@ type bulk[V any] struct {
 
 func newBulk[V any](c *Cache[V], loader BulkLoader[V], parent *run) *bulk[V] {
 	return &bulk[V]{
-		run: run{cache: c, parent: parent}, c: c, loader: loader,
+		run: run{roster: &c.roster, parent: parent}, c: c, loader: loader,
 		landed: make(chan struct{}), full: make(chan struct{}),
 	}
 }
@@ -171,8 +168,7 @@ func (b *bulk[V]) start() {
 	if b.c.sharesSeat(b.run.parent) {
 		b.run.seat.state = lent
 	}
-	b.base = loadContext{Context: context.Background(), deadline: b.run.started.Add(b.c.o.LoadTimeout), run: &b.run}
-	b.ctx, b.cancel = context.WithCancelCause(&b.base)
+	b.base.run = &b.run
 	b.open = len(b.flights)
 	for _, f := range b.flights {
 		b.c.launch(f)
@@ -235,7 +231,7 @@ func (b *bulk[V]) forsake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.waiting--; b.waiting == 0 && b.late {
-		b.cancel(errAbandoned)
+		b.base.cancel(errAbandoned)
 	}
 }
 
@@ -247,7 +243,7 @@ func (b *bulk[V]) fly() {
 		}
 		close(b.landed)
 		b.c.bulkhead.leave(&b.run.seat)
-		b.cancel(nil)
+		b.base.cancel(nil)
 		if b.c.roster.leave(&b.run) {
 			b.c.n.zombieResults.inc()
 			b.c.tell(EventZombieDropped, &b.run, b.run.key, nil)
@@ -269,7 +265,7 @@ func (b *bulk[V]) call() (map[string]Item[V], error) {
 	if len(flights) == 0 {
 		return nil, errAbandoned
 	}
-	if err := b.c.turn(b.ctx, &b.run, nil); err != nil {
+	if err := b.c.turn(&b.base, &b.run, nil); err != nil {
 		return nil, err
 	}
 	b.c.budget.load()
@@ -280,7 +276,7 @@ func (b *bulk[V]) call() (map[string]Item[V], error) {
 		f.e.begin(b.c, f)
 	}
 	b.phase.Store(inUser)
-	return b.loader.LoadMany(b.ctx, keys)
+	return b.loader.LoadMany(&b.base, keys)
 }
 
 // take is what has joined, in the order in which it was asked for; none when
@@ -304,12 +300,12 @@ func (b *bulk[V]) take() []*flight[V] {
 // expire is the call's deadline. Its flights have the same and are settled on
 // their own.
 func (b *bulk[V]) expire() {
-	b.cancel(ErrLoadTimeout)
+	b.base.cancel(ErrLoadTimeout)
 	if b.phase.Load() == inUser {
 		b.c.roster.bury(&b.run)
 	}
 }
 
-func (b *bulk[V]) end(err error) { b.cancel(err) }
+func (b *bulk[V]) end(err error) { b.base.cancel(err) }
 
 func (b *bulk[V]) describe() (FlightInfo, bool) { return FlightInfo{}, false }

@@ -10,11 +10,12 @@ import (
 type run struct {
 	id      uint64
 	key     string
-	cache   any // the *Cache, for comparison
+	roster  *roster // of its cache
 	parent  *run
 	started time.Time
 	flight  running
 
+	base     loadContext
 	waitsFor map[*run]int // guarded by waiting.mu
 	seat     seat         // guarded by its bulkhead
 
