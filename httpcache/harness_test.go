@@ -17,11 +17,14 @@ import (
 	"github.com/corralcache/corral/httpcache"
 )
 
+// dialer is http.Transport's DialContext.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // A network is where a test's servers listen: on sockets, or, in virtual time,
 // where a socket would stand for something outside that may still happen, in
 // memory.
 type network interface {
-	listen(t *testing.T) (l net.Listener, dial func(context.Context, string, string) (net.Conn, error))
+	listen(t *testing.T) (l net.Listener, dial dialer)
 	now() func() time.Time
 }
 
@@ -29,7 +32,7 @@ type sockets struct{}
 
 func (sockets) now() func() time.Time { return nil }
 
-func (sockets) listen(t *testing.T) (net.Listener, func(context.Context, string, string) (net.Conn, error)) {
+func (sockets) listen(t *testing.T) (net.Listener, dialer) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +47,7 @@ type memory struct{}
 
 func (memory) now() func() time.Time { return time.Now }
 
-func (memory) listen(t *testing.T) (net.Listener, func(context.Context, string, string) (net.Conn, error)) {
+func (memory) listen(t *testing.T) (net.Listener, dialer) {
 	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	return l, l.dial
 }
@@ -89,7 +92,7 @@ type world struct {
 	t      *testing.T
 	proxy  *httpcache.Proxy
 	client *http.Transport
-	dial   func(context.Context, string, string) (net.Conn, error) // to the proxy
+	dial   dialer // to the proxy
 	origin *origin
 }
 
@@ -137,7 +140,7 @@ func open(t *testing.T, on network, handler http.HandlerFunc, change func(*httpc
 }
 
 // openBefore starts a proxy before an origin that is somewhere already.
-func openBefore(t *testing.T, on network, dialOrigin func(context.Context, string, string) (net.Conn, error), change func(*httpcache.Options)) *world {
+func openBefore(t *testing.T, on network, dialOrigin dialer, change func(*httpcache.Options)) *world {
 	t.Helper()
 	transport := &http.Transport{DialContext: dialOrigin, MaxConnsPerHost: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true, ExpectContinueTimeout: time.Second}
 	options := httpcache.Options{

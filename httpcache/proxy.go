@@ -92,7 +92,7 @@ func newTransport(o Options) *http.Transport {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w = p.patient(w)
+	w = p.patient(w, r)
 	if !isToken(r.Method) { // HTTP/2 lets one through that is none
 		p.refuse(w, r, errMethod)
 		return
