@@ -108,6 +108,18 @@ func TestXFetchTriggersExactlyWhereItsFormulaSays(t *testing.T) {
 	}
 }
 
+// −ln ½ times 2⁵³ is a whole number, so here the rule can hold as an equality.
+func TestXFetchTriggersOnTheNanosecondOfItsReach(t *testing.T) {
+	const expiry = int64(1 << 60)
+	w := windows{beta: 1, cost: 1 << 53}
+	reach := int64(-math.Log(0.5) * (1 << 53))
+	for before, want := range map[int64]freshness{reach - 1: early, reach: early, reach + 1: fresh} {
+		if got := judge(expiry-before, expiry, w, func() float64 { return 0.5 }); got != want {
+			t.Errorf("%d ns before the expiry, with a reach of %d: got %v, want %v", before, reach, got, want)
+		}
+	}
+}
+
 func TestXFetchDrawsOnlyWhereItCouldTrigger(t *testing.T) {
 	const expiry = int64(1 << 40)
 	w := windows{beta: 1, cost: time.Millisecond}

@@ -216,6 +216,8 @@ func (o Options[V]) Validate() error {
 	wrong(o.MaxFlights > 0 && o.MaxLoads > o.MaxFlights, "MaxLoads", o.MaxLoads, fmt.Sprintf("it must not be above MaxFlights, which is %d", o.MaxFlights))
 	wrong(o.MaxWaiters > 0 && o.MaxWaitersPerKey > o.MaxWaiters, "MaxWaitersPerKey", o.MaxWaitersPerKey, fmt.Sprintf("it must not be above MaxWaiters, which is %d", o.MaxWaiters))
 	wrong(o.Coordinator != nil && o.Codec == nil, "Codec", "nil", "a Coordinator sends values as bytes; set a Codec")
+	wrong(o.StoreTimeout > 0 && o.Store == nil, "StoreTimeout", o.StoreTimeout, "Store is nil; set it too")
+	wrong(o.MaxStoreCalls > 0 && o.Store == nil, "MaxStoreCalls", o.MaxStoreCalls, "Store is nil; set it too")
 	wrong(o.Coordinator == nil && o.Store != nil && o.Codec == nil, "Codec", "nil", "a Store keeps values as bytes; set a Codec")
 	return errors.Join(errs...)
 }

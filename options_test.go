@@ -102,6 +102,10 @@ func TestValidateNamesTheFieldItsValueAndTheRemedy(t *testing.T) {
 		{func(o *Options[string]) { o.ContextValues = []any{[]int{1}} }, "ContextValues[0] is []int{1}: no context has a value under it"},
 		{func(o *Options[string]) { o.Coordinator = noCoordinator{} }, "Codec is nil: a Coordinator sends values as bytes"},
 		{func(o *Options[string]) { o.Store = noStore{} }, "Codec is nil: a Store keeps values as bytes"},
+		{func(o *Options[string]) { o.StoreTimeout = -1 }, "StoreTimeout is -1ns: set a duration"},
+		{func(o *Options[string]) { o.MaxStoreCalls = -1 }, "MaxStoreCalls is -1: set a number above 0"},
+		{func(o *Options[string]) { o.StoreTimeout = 1 }, "StoreTimeout is 1ns: Store is nil; set it too"},
+		{func(o *Options[string]) { o.MaxStoreCalls = 1 }, "MaxStoreCalls is 1: Store is nil; set it too"},
 		{func(o *Options[string]) { o.Coordinator, o.Store = noCoordinator{}, noStore{} }, "Codec is nil: a Coordinator sends values as bytes"},
 		{func(o *Options[string]) { o.Coordinator, o.Store, o.Codec = noCoordinator{}, noStore{}, noCodec{} }, ""},
 	} {
@@ -148,6 +152,7 @@ func TestDefaults(t *testing.T) {
 		"LoadTimeout": o.LoadTimeout == 30*time.Second, "TailTimeout": o.TailTimeout == 30*time.Second, "SoftTimeout": o.SoftTimeout == 0,
 		"Retries": o.Retries == 0, "RetryDelay": o.RetryDelay == 50*time.Millisecond, "RetryBudget": o.RetryBudget == 0.1,
 		"ErrorPause": o.ErrorPause == time.Second, "MaxErrorPause": o.MaxErrorPause == 30*time.Second, "PassTTL": o.PassTTL == 2*time.Minute,
+		"StoreTimeout": o.StoreTimeout == time.Second, "MaxStoreCalls": o.MaxStoreCalls == 256,
 		"MaxLoads": o.MaxLoads == 256, "MaxFlights": o.MaxFlights == 16384, "MaxZombies": o.MaxZombies == 64,
 		"MaxWaiters": o.MaxWaiters == 100_000, "MaxWaitersPerKey": o.MaxWaitersPerKey == 10_000,
 		"LoadsPerSecond": o.LoadsPerSecond == 0, "MaxKeyLen": o.MaxKeyLen == 8<<10, "MaxTags": o.MaxTags == 128,
