@@ -188,7 +188,9 @@ type growing struct {
 	limit   int64         // Options.MaxBytes, for the error
 	want    int64         // Item.TailSize: 0 if unknown
 	largest int64         // how much memory it may take and still be kept
-	idle    func()        // called without mu when the last reader leaves a body that still arrives
+	finish  bool          // it is to arrive also when nobody reads it
+	entered bool          // the entry's value grows by it; guarded by the entry's lock
+	idle    func()        // called without mu when a body that still arrives is given up
 
 	mu       sync.Mutex    // guards what is below, every chunk and every reader's place
 	change   chan struct{} // closed when bytes or the end come; nil while no reader waits
@@ -261,12 +263,19 @@ func (g *growing) removeLocked(b *Body, why error) func() {
 	return g.abandonedLocked()
 }
 
+// abandonedLocked gives up a body that nobody reads any more, unless it is to
+// be finished or most of it is here, and returns what to call then. From here
+// on nobody joins it.
 func (g *growing) abandonedLocked() func() {
-	if g.desertedLocked() && !g.ended {
-		return g.idle
+	if !g.desertedLocked() || g.ended || g.finish || g.mostlyHereLocked() {
+		return nil
 	}
-	return nil
+	g.windowLocked()
+	return g.idle
 }
+
+// mostlyHereLocked reports whether at least half of a body of known size has come.
+func (g *growing) mostlyHereLocked() bool { return g.kept && g.want > 0 && g.size >= g.want-g.size }
 
 // desertedLocked reports whether nobody reads and nobody is going to.
 func (g *growing) desertedLocked() bool { return len(g.readers) == 0 && g.expected == 0 }
@@ -528,13 +537,6 @@ func (g *growing) joinable() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.kept && g.err == nil
-}
-
-// mostlyHere reports whether at least half of a body of known size has come.
-func (g *growing) mostlyHere() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.want > 0 && g.kept && g.size >= g.want-g.size
 }
 
 // bytes is what the whole body takes in memory.

@@ -812,7 +812,7 @@ func TestMostlyHere(t *testing.T) {
 		s := newStream(t, test.kept, 1, 1<<30)
 		s.growing.want = test.declared
 		s.mustWrite(test.size)
-		if got := s.mostlyHere(); got != test.want {
+		if got := s.mostlyHereLocked(); got != test.want {
 			t.Errorf("%d of %d bytes, kept %v: got %v, want %v", test.size, test.declared, test.kept, got, test.want)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 //	yes    –       fresh, stale or spent              returns it; stale: also starts a refresh; spent: starts a flight
 //	yes    yes     refreshing                         returns it while usable, else parks
 //
-// A value whose body still arrives has no flight any more, but growing names
-// the load that writes it.
+// A value whose body still arrives has no flight any more, but its body says
+// that the entry grows.
 //
 // Invariants. This file alone writes an entry.
 //
@@ -51,9 +51,8 @@ type entry[V any] struct {
 	value atomic.Pointer[record[V]] // I6
 	mark  atomic.Pointer[mark]      // I6
 
-	mu      sync.Mutex // before the table's lock and a body's
-	flight  *flight[V]
-	growing *flight[V]
+	mu     sync.Mutex // before the table's lock and a body's
+	flight *flight[V]
 }
 
 // A record is a value with its times. It is immutable.
@@ -201,7 +200,7 @@ func (e *entry[V]) parkLocked(c *Cache[V], q *query[V], f *flight[V]) reply[V] {
 
 // leadLocked starts the entry's flight on behalf of a caller that will wait for it.
 func (e *entry[V]) leadLocked(c *Cache[V], q *query[V], r *record[V]) reply[V] {
-	if e.growing == nil && !c.table.Pin(e) { // I5
+	if e.growingLocked() == nil && !c.table.Pin(e) { // I5
 		return reply[V]{verdict: again}
 	}
 	f, err := c.newFlight(q, e, r)
@@ -218,7 +217,7 @@ func (e *entry[V]) refreshLocked(c *Cache[V], q *query[V], r *record[V], now int
 	if m := e.mark.Load(); q.loader == nil || m != nil && now < m.until {
 		return nil
 	}
-	if c.admit(q) != nil || e.growing == nil && !c.table.Pin(e) {
+	if c.admit(q) != nil || e.growingLocked() == nil && !c.table.Pin(e) {
 		return nil
 	}
 	f := c.newRefresh(q, e, r)
@@ -233,7 +232,7 @@ func (e *entry[V]) refreshLocked(c *Cache[V], q *query[V], r *record[V], now int
 // unpinLocked lets the entry go from the table if it has neither flight nor
 // value (I5).
 func (e *entry[V]) unpinLocked(c *Cache[V]) {
-	if e.flight == nil && e.growing == nil {
+	if e.flight == nil && e.growingLocked() == nil {
 		c.table.Unpin(e)
 	}
 }
@@ -262,13 +261,23 @@ func (e *entry[V]) dropLocked(c *Cache[V], cause RemovalCause) {
 // ungrowLocked lets a growing body go: those who read it go on. It leaves the
 // pin to the caller.
 func (e *entry[V]) ungrowLocked() bool {
-	f := e.growing
-	if f == nil {
+	body := e.growingLocked()
+	if body == nil {
 		return false
 	}
-	e.growing = nil
-	f.out.record.body().window()
+	body.entered = false
+	body.window()
 	return true
+}
+
+// growingLocked is the body of the entry's value while it arrives, else nil.
+func (e *entry[V]) growingLocked() *growing {
+	if r := e.value.Load(); r != nil {
+		if body := r.body(); body != nil && body.entered {
+			return body
+		}
+	}
+	return nil
 }
 
 // putLocked makes a record, or a mark, or both, what the entry has. The pin of
@@ -337,7 +346,7 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	}
 	r.more.body = &growing{
 		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
-		want: tailSize, idle: f.bodyAbandoned,
+		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
 		change: make(chan struct{}), readers: map[*Body]struct{}{}, kept: keep, expected: expected,
 	}
 	out := result[V]{record: r, kept: keep, pass: outcome == Pass}
@@ -347,7 +356,7 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 		e.flight = nil
 		switch {
 		case keep:
-			e.growing = f
+			r.more.body.entered = true
 			c.table.Update(e, func() { e.value.Store(r) })
 		case outcome == Pass:
 			e.passedLocked(c, f)
@@ -369,7 +378,7 @@ func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
 	if !f.out.kept {
 		return
 	}
-	if e.growing != f {
+	if e.growingLocked() != body {
 		c.table.Release(weight)
 		return
 	}
@@ -378,7 +387,7 @@ func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
 		c.table.Release(weight)
 		return
 	}
-	e.growing = nil
+	body.entered = false
 	body.settled()
 	if !c.table.Put(e, table.Put{Weight: weight + reserved, Release: weight + reserved, Unpin: e.flight == nil, Publish: func() {}}) {
 		e.dropLocked(c, Released)
@@ -416,7 +425,7 @@ func (e *entry[V]) passedLocked(c *Cache[V], f *flight[V]) {
 func (e *entry[V]) unmark(c *Cache[V]) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if m := e.mark.Load(); m != nil && m.pass && e.flight == nil && e.growing == nil {
+	if m := e.mark.Load(); m != nil && m.pass && e.flight == nil && e.growingLocked() == nil {
 		e.dropLocked(c, Replaced)
 	}
 }
@@ -476,7 +485,6 @@ func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {
 		e.flight = nil
 		e.unpinLocked(c)
 	}
-	c.n.abandoned.inc()
 	c.tell(EventAbandoned, &f.run, f.key, nil)
 	f.settleLocked(result[V]{err: errAbandoned})
 }
@@ -489,7 +497,7 @@ func (e *entry[V]) set(c *Cache[V], r *record[V], weight int64) (kept, ok bool) 
 	if e.flight != nil {
 		e.flight = nil // I9; its pin stays until the value is put
 		c.n.detached.inc()
-	} else if e.growing == nil && !c.table.Pin(e) {
+	} else if e.growingLocked() == nil && !c.table.Pin(e) {
 		return false, false
 	}
 	kept = c.keepable(e.node.Key(), r) && !c.closed.Load() && weight <= c.o.MaxValueBytes
@@ -598,9 +606,10 @@ func (f *flight[V]) settleLocked(out result[V]) {
 	invariant.Check(!f.settled, "I2: a flight settles exactly once")
 	f.settled = true
 	out.waiters = f.waiters
-	out.source = f.source
+	out.source = f.source()
 	out.took = time.Since(f.started)
 	f.out = out
+	f.c.count(f, &out)
 	close(f.done)
 }
 

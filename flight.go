@@ -21,13 +21,14 @@ type flight[V any] struct {
 	alone    bool       // loads for one caller, after a pass
 	seated   bool       // has its turn already
 	// notInStore: the store was asked, and has nothing under the key.
-	notInStore bool
-	arrived    bool // at its bulk load, or ended without it; guarded by bulk.mu
-	joined     bool // waits for its bulk load; guarded by bulk.mu
-	source     Source
-	passTTL    time.Duration
-	phase      atomic.Uint32
-	lease      atomic.Pointer[heldLease] // until it is ended
+	notInStore  bool
+	arrived     bool // at its bulk load, or ended without it; guarded by bulk.mu
+	joined      bool // waits for its bulk load; guarded by bulk.mu
+	passTTL     time.Duration
+	phase       atomic.Uint32
+	origin      atomic.Uint32             // Source of what it brings, counted from Loaded
+	notModified atomic.Bool               // its loader said so
+	lease       atomic.Pointer[heldLease] // until it is ended
 
 	ctx  context.Context // base, or what Options.Trace made of it
 	done chan struct{}   // I3
@@ -48,6 +49,12 @@ const (
 	inQueue uint32 = iota // in Corral's own hands: it ends when its context does
 	inUser                // in the loader, the store or the coordinator: it may not
 )
+
+// source is where a flight's value comes from.
+func (f *flight[V]) source() Source { return Loaded + Source(f.origin.Load()) }
+
+// from says that a flight's value comes from a store or from another process.
+func (f *flight[V]) from(s Source) { f.origin.Store(uint32(s - Loaded)) }
 
 // result is what a flight came to.
 type result[V any] struct {
@@ -142,7 +149,6 @@ func (c *Cache[V]) makeFlight(q *query[V], e *entry[V], previous *record[V]) *fl
 		loader: q.loader, bulk: q.bulk, previous: previous,
 		fresh:    q.demand.fresh,
 		noStale:  q.demand.noStale,
-		source:   Loaded,
 		passTTL:  c.o.PassTTL,
 		done:     make(chan struct{}),
 		revision: c.rules.applied.Load(),
@@ -225,13 +231,4 @@ func (c *Cache[V]) unpark(q *query[V], f *flight[V]) {
 	if q.parent != nil {
 		waiting.remove(q.parent, &f.run)
 	}
-}
-
-// bodyAbandoned is called when the last reader of a body has left while it
-// still arrives.
-func (f *flight[V]) bodyAbandoned() {
-	if f.refresh || f.c.o.FinishAbandoned || f.out.record.body().mostlyHere() {
-		return
-	}
-	f.base.cancel(errAbandoned)
 }

@@ -69,8 +69,6 @@ func (f *flight[V]) describe() (info FlightInfo, ok bool) {
 	switch {
 	case zombie:
 		info.State = FlightZombie
-	case f.settled && f.e.growing == f:
-		info.State = FlightBody
 	case f.settled && f.out.record != nil && f.out.record.body() != nil:
 		info.State = FlightBody
 	case f.settled:

@@ -93,9 +93,13 @@ func (c *Cache[V]) load(f *flight[V]) (Item[V], error) {
 	if err := c.turn(f.ctx, &f.run, f); err != nil {
 		return Item[V]{}, err
 	}
-	c.budget.load()
+	if c.o.Retries > 0 {
+		c.budget.load()
+	}
 	for attempt := 1; ; attempt++ {
-		f.e.begin(c, f)
+		if f.revision != c.rules.applied.Load() { // only this goroutine writes it
+			f.e.begin(c, f)
+		}
 		c.n.loads.inc()
 		f.phase.Store(inUser)
 		item, err := f.call()
@@ -146,13 +150,15 @@ func (c *Cache[V]) turn(ctx context.Context, r *run, f *flight[V]) error {
 	if f != nil {
 		f.phase.Store(inQueue)
 	}
-	now := time.Now()
-	wait, ok := c.rate.reserve(now, r.started.Add(c.o.LoadTimeout).Sub(now))
-	if !ok {
-		return c.refuse(r.key, "LoadsPerSecond", c.o.LoadsPerSecond)
-	}
-	if err := sleep(ctx, wait); err != nil {
-		return err
+	if c.o.LoadsPerSecond > 0 {
+		now := time.Now()
+		wait, ok := c.rate.reserve(now, r.started.Add(c.o.LoadTimeout).Sub(now))
+		if !ok {
+			return c.refuse(r.key, "LoadsPerSecond", c.o.LoadsPerSecond)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err // its place in the rate is lost, which errs on the slow side
+		}
 	}
 	return c.bulkhead.wait(ctx, &r.seat)
 }
@@ -186,7 +192,6 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 		return nil
 	}
 	if item.Outcome == Pass {
-		c.n.passes.inc()
 		c.finish(f, EventPassed, f.e.pass(c, f, r), weight)
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
 		c.forgetStored(f)
@@ -195,7 +200,7 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	if !f.e.land(c, f, r, weight, item.Outcome != Share && !f.lost() && !f.alone) {
 		return nil
 	}
-	c.finish(f, c.landing(f, item.Outcome), true, weight)
+	c.finish(f, c.landing(f), true, weight)
 	if f.alone {
 		c.unmark(f.key)
 	}
@@ -216,19 +221,40 @@ func (c *Cache[V]) forgetStored(f *flight[V]) {
 	}
 }
 
-// landing counts what became of a value and names the event for it.
-func (c *Cache[V]) landing(f *flight[V], outcome Outcome) EventKind {
-	if outcome == NotModified {
-		c.n.notModified.inc()
-	}
+// landing names the event for what became of a value.
+func (c *Cache[V]) landing(f *flight[V]) EventKind {
 	switch {
 	case !f.out.kept:
-		c.n.shares.inc()
 		return EventShared
 	case f.previous != nil:
 		return EventRefreshed
 	}
 	return EventLanded
+}
+
+// count files how a flight ended, before anybody who waited for it can look.
+func (c *Cache[V]) count(f *flight[V], out *result[V]) {
+	n := &c.n
+	n.took(out.took)
+	switch {
+	case out.err == errAbandoned:
+		n.abandoned.inc()
+	case out.err != nil:
+		n.failures.inc()
+		if errors.Is(out.err, ErrLoadTimeout) {
+			n.timeouts.inc()
+		}
+		if errors.Is(out.err, ErrPanic) {
+			n.panics.inc()
+		}
+	case out.pass:
+		n.passes.inc()
+	case !out.kept:
+		n.shares.inc()
+	}
+	if f.notModified.Load() && out.err == nil {
+		n.notModified.inc()
+	}
 }
 
 // finish tells how a flight ended, unless it had ended before.
@@ -237,11 +263,9 @@ func (c *Cache[V]) finish(f *flight[V], kind EventKind, settled bool, size int64
 	if !settled {
 		return
 	}
-	took := time.Since(f.started)
-	c.n.took(took)
 	if c.events.listening() {
 		c.events.emit(Event{Kind: kind, Cache: c.o.Name, Key: f.key, Time: time.Now(), Flight: f.id,
-			Source: f.source, Took: took, Waiters: f.out.waiters, Size: size, Err: f.out.err})
+			Source: f.source(), Took: f.out.took, Waiters: f.out.waiters, Size: size, Err: f.out.err})
 	}
 }
 
@@ -261,11 +285,9 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 	}
 	switch {
 	case outcome == Pass:
-		c.n.passes.inc()
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
 		c.forgetStored(f)
 	case !f.out.kept:
-		c.n.shares.inc()
 		c.forgetStored(f)
 	}
 	if outcome != Pass && f.lease.Load() != nil {
@@ -333,10 +355,6 @@ func (w refusingWriter) Write([]byte) (int, error) {
 func (c *Cache[V]) failed(f *flight[V], err error) {
 	settled := f.e.fail(c, f, err)
 	if settled {
-		c.n.failures.inc()
-		if errors.Is(err, ErrPanic) {
-			c.n.panics.inc()
-		}
 		c.warn("a load failed", f.key, err)
 	}
 	c.finish(f, EventFailed, settled, 0)
@@ -354,8 +372,6 @@ func (f *flight[V]) expire() {
 	}
 	if f.e.fail(c, f, err) {
 		c.finish(f, EventTimedOut, true, 0)
-		c.n.failures.inc()
-		c.n.timeouts.inc()
 		c.warn("a load timed out", f.key, err)
 	}
 	f.base.cancel(err)
@@ -415,6 +431,7 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 		return nil, 0, fmt.Errorf("corral: the loader gave outcome %d: use Keep, Share, Pass or NotModified", item.Outcome)
 	}
 	if item.Outcome == NotModified {
+		f.notModified.Store(true)
 		if f.previous == nil {
 			return nil, 0, errors.New("corral: the loader answered NotModified, but prev was nil: answer with the value")
 		}

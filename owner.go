@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,17 +35,16 @@ func (c *Cache[V]) fromOwner(f *flight[V]) {
 			c.failed(f, err)
 			return
 		}
-		f.source = Remote
+		f.from(Remote)
 		c.n.remoteHits.inc()
 		c.takeIn(f, r, answer.Record, weight)
 	case AnswerLease:
 		c.hold(f, answer.Lease)
 		c.compute(f)
 	case AnswerPass:
-		c.n.passes.inc()
 		c.finish(f, EventPassed, f.e.pass(c, f, nil), 0)
 	case AnswerError:
-		c.failed(f, RetryAfter(answer.Err, answer.RetryAfter))
+		c.failed(f, RetryAfter(cmp.Or(answer.Err, ErrUnavailable), answer.RetryAfter))
 	case AnswerOverloaded:
 		c.failed(f, fmt.Errorf("%w: the owner of the key refuses", ErrOverloaded))
 	default:
@@ -57,7 +57,7 @@ func (c *Cache[V]) takeIn(f *flight[V], r *record[V], record *Record, weight int
 	keep := record.Outcome == Keep
 	if record.Body == nil {
 		settled := f.e.land(c, f, r, weight, keep)
-		c.finish(f, c.landing(f, record.Outcome), settled, weight)
+		c.finish(f, c.landing(f), settled, weight)
 		return
 	}
 	item := Item[V]{Outcome: record.Outcome, TailSize: max(record.BodySize, 0), Tail: func(_ context.Context, w io.Writer) error {

@@ -45,7 +45,7 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		}
 		return false
 	}
-	f.source = Stored
+	f.from(Stored)
 	c.n.storeHits.inc()
 	c.takeIn(f, r, record, weight)
 	return true
