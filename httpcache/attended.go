@@ -64,9 +64,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	u.waiting.Store(true)
 	n, err := u.ReadCloser.Read(p)
 	u.waiting.Store(false)
-	if err == io.EOF {
-		u.way.taken.Store(true)
-	} else if err != nil {
+	if err != nil && err != io.EOF {
 		u.broken.CompareAndSwap(nil, &err)
 	}
 	u.watch.Reset(u.timeout)

@@ -11,8 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -23,12 +21,7 @@ type passage struct {
 	status  httpsem.Status
 	control *http.ResponseController // of the client's connection
 	fetch   fetch                    // for its times
-	taken   atomic.Bool              // the request's content, to its end
 }
-
-// contentGrace is how long content that nobody takes any more is read on, so
-// that the connection can be used again.
-const contentGrace = 500 * time.Millisecond
 
 type passageKey struct{}
 
@@ -41,9 +34,6 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key,
 		status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()},
 	}
 	p.bypass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
-	if r.ContentLength != 0 && !way.taken.Load() { // net/http would read on for ever
-		way.control.SetReadDeadline(time.Now().Add(contentGrace))
-	}
 }
 
 func (p *Proxy) newBypass() *httputil.ReverseProxy {
@@ -112,9 +102,6 @@ func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
 	if code >= 500 && p.o.Logger != nil {
 		p.o.Logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",
 			slog.String("key", way.key.String()), slog.Any("error", err))
-	}
-	if code < 500 {
-		w.Header().Set("Connection", "close") // what is left of the request's content is in doubt
 	}
 	noteOrigin(r, &way.fetch)
 	way.status.Detail = detail

@@ -326,6 +326,23 @@ func TestARequestsContentThatStopsIsTheClientsFault(t *testing.T) {
 	}
 }
 
+// Some answers need no content. Whoever holds it back then gets the answer and
+// does not hold the connection.
+func TestContentThatNobodyWantsIsNotAwaited(t *testing.T) {
+	for _, target := range []string{"/p", "/" + strings.Repeat("x", 9<<10), "*"} {
+		for _, length := range []string{"Content-Length: 10\r\n\r\nfour", "Transfer-Encoding: chunked\r\n\r\n4\r\nfour"} {
+			synctest.Test(t, func(t *testing.T) {
+				w := open(t, memory{}, page("no need", "Connection", "close"), nil)
+				start := time.Now()
+				answer := w.raw("POST " + target + " HTTP/1.1\r\nHost: shop.test\r\n" + length)
+				if took := time.Since(start); !strings.Contains(answer, "Cache-Status: Corral;") || took > time.Second {
+					t.Errorf("POST %.10s %q: got %q after %v", target, length, answer, took)
+				}
+			})
+		}
+	}
+}
+
 // An upload may take longer than LoadTimeout as long as it goes on.
 func TestALongUploadIsNotATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -240,12 +240,37 @@ func TestAHungOriginIs504AtTheDeadlineAndTheKeyWorksAgain(t *testing.T) {
 			g.wantAt(t, 5*time.Second, 504, "the origin did not answer in time\n", "Corral;fwd=uri-miss;detail=origin-timeout")
 		}
 		w.wantCalls(1)
-		w.do(t.Context(), "POST", "/p").wantAt(t, 5*time.Second, 504, "the origin did not answer in time\n", "Corral;fwd=method;detail=origin-timeout")
-		w.get("/p", "Cookie", "id=1").wantAt(t, 5*time.Second, 504, "the origin did not answer in time\n", "Corral;fwd=uri-miss;detail=origin-timeout")
-		w.get("/other")
-		w.wantCalls(3)
 		hangs.Store(false)
 		w.get("/p").wantAt(t, 0, 200, "page", missStored)
+		hangs.Store(true)
+		for _, g := range []got{w.do(t.Context(), "POST", "/q"), w.get("/q", "Range", "bytes=0-")} { // that go by themselves
+			g.wantAt(t, 5*time.Second, 504, "the origin did not answer in time\n", g.cache())
+			if !strings.HasSuffix(g.cache(), ";detail=origin-timeout") {
+				t.Errorf("Cache-Status = %q", g.cache())
+			}
+		}
+	})
+}
+
+func TestWhoHasLeftIsToldNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, memory{}, slowly(time.Second, page("page")), nil)
+		for _, method := range []string{"GET", "POST"} {
+			ctx, leave := context.WithCancel(t.Context())
+			r := newRequest(ctx, method, "/p", nil)
+			r.RequestURI = "/p"
+			to := &sink{header: http.Header{}}
+			ended := make(chan any)
+			go func() {
+				defer func() { ended <- recover() }()
+				w.proxy.ServeHTTP(to, r)
+			}()
+			synctest.Wait()
+			leave()
+			if how := <-ended; how != http.ErrAbortHandler || to.status != 0 {
+				t.Errorf("%s ended with %v and status %d, want http.ErrAbortHandler and none", method, how, to.status)
+			}
+		}
 	})
 }
 

@@ -51,6 +51,8 @@ func (v *response) forwarded() int {
 // A fetch is a request as it would be sent on for everybody: nothing that is
 // not in the key by itself or by Vary's choice, no conditions. It is the loader
 // of the cache entry that it asks for, and runs also when its request is gone.
+// That of an identified request is used for looking up only: if it ran, whoever
+// sends a cookie could have a key marked as not to be shared.
 type fetch struct {
 	p    *Proxy
 	key  httpsem.Key
@@ -212,9 +214,6 @@ func (f *fetch) item(x httpsem.Exchange) corral.Item[*response] {
 		item.Outcome = corral.Share
 	case httpsem.Pass:
 		item.Outcome = corral.Pass
-		if policy.Reason.OfRequest() {
-			item.PassTTL = -1
-		}
 	}
 	return item
 }

@@ -395,6 +395,43 @@ func TestStaleWhileRevalidateAnswersAtOnceAndRefreshesOnce(t *testing.T) {
 	})
 }
 
+func TestWhatComesStaleIsKeptForTheRestOfItsWindow(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		fields []string
+		window time.Duration
+	}{
+		{"without a lifetime", []string{"Cache-Control", "max-age=0, stale-while-revalidate=30"}, 30 * time.Second},
+		{"too old", []string{"Cache-Control", "max-age=10, stale-while-revalidate=30", "Age", "20"}, 20 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := &versions{fields: test.fields}
+				w := open(t, memory{}, v.answer, nil)
+				w.get("/p").want(t, 200, "v1", "Corral;fwd=uri-miss;ttl=0;stored")
+				time.Sleep(test.window - time.Nanosecond)
+				w.get("/p").want(t, 200, "v1", "Corral;hit;ttl="+strconv.Itoa(-int(test.window/time.Second)))
+				synctest.Wait() // for the refresh
+				time.Sleep(test.window)
+				w.get("/p").want(t, 200, "v3", "Corral;fwd=stale;ttl=0;stored")
+			})
+		})
+	}
+}
+
+func TestWhatComesStaleCoversErrorsForTheRestOfItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := page("page", "Cache-Control", "max-age=10, stale-while-revalidate=20, stale-if-error=40", "Age", "20")
+		w := open(t, memory{}, func(rw http.ResponseWriter, r *http.Request) { handler(rw, r) }, nil)
+		w.get("/p")
+		handler = func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(500) }
+		time.Sleep(30*time.Second - time.Nanosecond)
+		w.get("/p").want(t, 200, "page", "Corral;fwd=stale;fwd-status=500;ttl=-30;detail=origin-failed")
+		time.Sleep(time.Nanosecond)
+		w.get("/p").want(t, 500, "the origin answered 500 Internal Server Error\n", "Corral;fwd=stale;detail=origin-failed")
+	})
+}
+
 func TestWhatExpiredOnItsWayIsSharedAndNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, memory{}, slowly(2*time.Second, page("page", "Cache-Control", "max-age=1")), nil)

@@ -1,34 +1,54 @@
 package httpcache
 
 import (
+	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
-// A patient ResponseWriter waits for a client that takes nothing, but not for
-// ever: whatever may write to the connection, the end of the handler included,
-// has timeout from when it begins. net/http lifts the deadline when the
-// response is finished.
+// contentGrace is how long a request's content that nobody takes any more is
+// read on, so that its connection can be used again.
+const contentGrace = 500 * time.Millisecond
+
+// A patient ResponseWriter waits for a client, but not for ever: whatever may
+// write to the connection, the end of the handler included, has timeout from
+// when it begins. net/http lifts the deadline when the response is finished.
+//
+// It ends the connection after a request of HTTP/1.1
+//
+//   - with chunks. It may have had a Content-Length as well: net/http does not
+//     tell. RFC 9112, section 6.1, has the connection closed after such a one,
+//     since somebody before us may take the end of its content for a request.
+//   - whose content is not wholly taken when the answer begins. Else net/http
+//     would await the rest before it sends anything.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
-	last    bool // the connection is not to be used again
+	chunked bool
+	content *content // nil: the request has none, or comes by HTTP/2
 }
 
-// patient wraps the writer of a request. A request with chunks may have had a
-// Content-Length as well: net/http does not tell. RFC 9112, section 6.1, has
-// the connection closed after such a one, since somebody before us may take the
-// end of its content for another request.
-func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	return &patient{w, http.NewResponseController(w), p.o.TailTimeout, r.ProtoMajor == 1 && len(r.TransferEncoding) > 0}
+// patient wraps the writer of a request, and its content in the request that
+// it returns.
+func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) (*patient, *http.Request) {
+	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), timeout: p.o.TailTimeout}
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		out.chunked = len(r.TransferEncoding) > 0
+		out.content = &content{ReadCloser: r.Body}
+		with := *r
+		with.Body = out.content
+		r = &with
+	}
+	return out, r
 }
 
 func (w *patient) wait() { w.control.SetWriteDeadline(time.Now().Add(w.timeout)) } // where there is one
 
 func (w *patient) WriteHeader(status int) {
 	w.wait()
-	if w.last && status >= 200 {
+	if status >= 200 && (w.chunked || w.untaken()) {
 		w.Header().Set("Connection", "close")
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -46,3 +66,27 @@ func (w *patient) FlushError() error {
 }
 
 func (w *patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *patient) untaken() bool { return w.content != nil && !w.content.taken.Load() }
+
+// finish is for when the answer is written: net/http reads the rest of the
+// content then, with no limit to its patience.
+func (w *patient) finish() {
+	if w.untaken() {
+		w.control.SetReadDeadline(time.Now().Add(contentGrace))
+	}
+}
+
+// content is a request's.
+type content struct {
+	io.ReadCloser
+	taken atomic.Bool // to its end
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if err == io.EOF {
+		c.taken.Store(true)
+	}
+	return n, err
+}

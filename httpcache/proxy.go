@@ -58,8 +58,8 @@ func NewProxy(o Options) (*Proxy, error) {
 	var err error
 	p.cache, err = corral.New[*response](nil, corral.Options[*response]{
 		Name: p.o.Name, MaxBytes: o.MaxBytes, MaxValueBytes: o.MaxObjectBytes, Size: (*response).size,
-		TTL: corral.Forever, Jitter: -1, // every lifetime is the origin's
-		ErrorPause:  -1, // each failure has its own: see failure.go
+		TTL:         corral.Forever, // every lifetime is the origin's
+		ErrorPause:  -1,             // each failure has its own: see failure.go
 		LoadTimeout: p.o.LoadTimeout, TailTimeout: p.o.TailTimeout, PassTTL: p.o.PassTTL,
 		MaxLoads: o.MaxLoads, MaxWaiters: o.MaxWaiters, MaxWaitersPerKey: o.MaxWaitersPerKey,
 		MaxKeyLen: p.o.MaxKeyBytes + 1 + maxSelecting, Logger: o.Logger, Now: o.Now,
@@ -92,7 +92,13 @@ func newTransport(o Options) *http.Transport {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w = p.patient(w, r)
+	out, r := p.patient(w, r)
+	p.route(out, r)
+	out.finish()
+}
+
+// route tells requests that may use the cache from those that go by themselves.
+func (p *Proxy) route(w http.ResponseWriter, r *http.Request) {
 	if !isToken(r.Method) { // HTTP/2 lets one through that is none
 		p.refuse(w, r, errMethod)
 		return
@@ -263,7 +269,7 @@ func demand(found *finding, control httpsem.RequestControl) []corral.GetOption {
 		return []corral.GetOption{corral.Fresh()}
 	case !accepted: // one that is being fetched will do
 		return []corral.GetOption{corral.NoStale()}
-	case !fresh && control.MaxStale.Given && !found.item.Value.policy.MustRevalidate:
+	case !fresh && control.MaxStale.Given:
 		return []corral.GetOption{corral.MaxStale(control.MaxStale.Value)}
 	}
 	return nil

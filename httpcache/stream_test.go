@@ -142,6 +142,31 @@ func TestWaitersReadAlongWhileTheOriginStillSends(t *testing.T) {
 	}
 }
 
+// Nobody knows yet whether such a body is going to be whole.
+func TestABodyThatStillArrivesIsNotConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newPiecewise("Cache-Control", "max-age=60", "Etag", `"a"`)
+		w := open(t, memory{}, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("If-None-Match") != "" {
+				rw.WriteHeader(304)
+				return
+			}
+			o.answer(rw, r)
+		}, nil)
+		first := w.read("/p")
+		o.pieces <- "one"
+		first.want("one")
+		second := w.read("/p", "Cache-Control", "no-cache")
+		if cache := second.res.Header.Get("Cache-Status"); cache != "Corral;fwd=request;ttl=60;stored" {
+			t.Errorf("Cache-Status = %q", cache)
+		}
+		close(o.pieces)
+		first.wantEnd(nil)
+		second.wantEnd(nil)
+		w.wantCalls(2)
+	})
+}
+
 func TestABodyThatBreaksOffIsBrokenForAllAndNotStored(t *testing.T) {
 	for _, fields := range [][]string{
 		{"Cache-Control", "max-age=60"},                          // a chunked body without its end
