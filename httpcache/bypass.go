@@ -33,7 +33,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key,
 		key: key, control: http.NewResponseController(w),
 		status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()},
 	}
-	p.bypass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+	p.bypass.ServeHTTP(prompt{w, way.control}, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
 }
 
 func (p *Proxy) newBypass() *httputil.ReverseProxy {
@@ -43,13 +43,35 @@ func (p *Proxy) newBypass() *httputil.ReverseProxy {
 	}
 	return &httputil.ReverseProxy{
 		Transport:      attended{p},
-		FlushInterval:  -1, // what the origin sends is sent on at once
 		Rewrite:        p.rewrite,
 		ModifyResponse: p.passed,
 		ErrorHandler:   p.notPassed,
 		ErrorLog:       errorLog,
 	}
 }
+
+// A prompt ResponseWriter sends on what the origin sends at once. A negative
+// FlushInterval would, by a timer and a mutex for each answer.
+type prompt struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (w prompt) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	if status >= 200 {
+		w.control.Flush()
+	}
+}
+
+func (w prompt) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.control.Flush() // an error shows at the next Write
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w prompt) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // overrides are fields by which a POST says which method it stands for. Its
 // answer is nobody else's, so they may go on; a GET's would be, later.

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -70,23 +71,41 @@ func (w *patient) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *patient) untaken() bool { return w.content != nil && !w.content.taken.Load() }
 
 // finish is for when the answer is written: net/http reads the rest of the
-// content then, with no limit to its patience.
+// content then, with no limit to its patience. A read that is under way, by a
+// transport that the origin has not let finish, must end before: the one by
+// which net/http waits for it would lift the deadline.
 func (w *patient) finish() {
 	if w.untaken() {
+		w.control.SetReadDeadline(time.Now())
+		w.content.end()
 		w.control.SetReadDeadline(time.Now().Add(contentGrace))
 	}
 }
 
-// content is a request's.
+// content is a request's, as long as its handler runs.
 type content struct {
 	io.ReadCloser
 	taken atomic.Bool // to its end
+
+	mu    sync.Mutex // held while a Read is under way
+	ended bool
 }
 
 func (c *content) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := c.ReadCloser.Read(p)
 	if err == io.EOF {
 		c.taken.Store(true)
 	}
 	return n, err
+}
+
+func (c *content) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
 }

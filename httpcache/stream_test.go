@@ -142,6 +142,24 @@ func TestWaitersReadAlongWhileTheOriginStillSends(t *testing.T) {
 	}
 }
 
+func TestWhatGoesToOneIsSentOnAtOnce(t *testing.T) {
+	for _, fields := range [][]string{{"Content-Type", "text/event-stream"}, {"Content-Length", "6"}} {
+		for _, request := range [][]string{{"Cookie", "id=1"}, {"X", "pass"}} {
+			synctest.Test(t, func(t *testing.T) {
+				o := newPiecewise(append(fields, "Cache-Control", "private")...)
+				w := open(t, memory{}, o.answer, nil)
+				r := w.read("/p", request...) // the header
+				o.pieces <- "one"
+				r.want("one")
+				o.pieces <- "two"
+				r.want("two")
+				close(o.pieces)
+				r.wantEnd(nil)
+			})
+		}
+	}
+}
+
 // Nobody knows yet whether such a body is going to be whole.
 func TestABodyThatStillArrivesIsNotConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
