@@ -16,7 +16,7 @@ import (
 // What an entry costs beyond its key and value, in bytes: the share of the
 // index, the entry, the record and the allocator's rounding. bench/ measures it.
 const (
-	entryBytes = 192
+	entryBytes = 208
 	moreBytes  = 144
 	markBytes  = 96
 	bodyBytes  = 320
@@ -117,7 +117,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		coarse.retain()
 	}
 	if o.Coordinator != nil {
-		c.chores.Go(c.follow)
+		c.chores.Go(c.watch)
 	}
 	return c, nil
 }
@@ -152,13 +152,19 @@ func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 			}
 		}
 	}
-	found, err := c.find(ctx, key, c.loader, demand{})
-	if err != nil {
-		var zero V
-		return zero, err
+	return c.get(ctx, key)
+}
+
+// get is what Get does when the value is not just there. It has a function of
+// its own because a caller that parks keeps the stack of all it is in: with
+// small frames a thousand waiters fit into the stacks they were born with.
+func (c *Cache[V]) get(ctx context.Context, key string) (value V, err error) {
+	q := c.query(ctx, key, c.loader, demand{})
+	if err := c.find(&q); err != nil {
+		return value, err
 	}
-	found.letBodyGo()
-	return c.clone(key, found.record.value)
+	q.found.letBodyGo()
+	return c.clone(key, q.found.record.value)
 }
 
 // GetItem is Get with options, and with what the cache knows about the value
@@ -177,22 +183,29 @@ func (c *Cache[V]) GetWith(ctx context.Context, key string, loader Loader[V], op
 		option(&d)
 	}
 	for {
-		found, err := c.find(ctx, key, loader, d)
-		if err != nil {
+		q := c.query(ctx, key, loader, d)
+		if err := c.find(&q); err != nil {
 			return Item[V]{}, Info{}, err
 		}
-		item := c.item(found.record)
-		if item.Value, err = c.clone(key, item.Value); err != nil {
-			found.letBodyGo()
-			return Item[V]{}, Info{}, err
+		if item, ok, err := c.dress(ctx, key, &q.found); ok || err != nil {
+			return item, c.info(&q.found), err
 		}
-		if body := found.record.body(); body != nil {
-			if item.Body = body.join(ctx, found.counted); item.Body == nil {
-				continue // it broke off, or was let go, just now
-			}
-		}
-		return item, c.info(found), nil
 	}
+}
+
+// dress makes an Item of an answer. It reports false when the body broke off,
+// or was let go, just now.
+func (c *Cache[V]) dress(ctx context.Context, key string, found *found[V]) (item Item[V], ok bool, err error) {
+	item = c.item(found.record)
+	if item.Value, err = c.clone(key, item.Value); err != nil {
+		found.letBodyGo()
+		return Item[V]{}, false, err
+	}
+	if body := found.record.body(); body != nil {
+		item.Body = body.join(ctx, found.counted)
+		return item, item.Body != nil, nil
+	}
+	return item, true, nil
 }
 
 // found is an answer before it is dressed as an Item.
@@ -212,62 +225,87 @@ func (f *found[V]) letBodyGo() {
 	}
 }
 
-// find is every Get: one hit, or as many turns as invalidations and evictions
-// force upon it.
-func (c *Cache[V]) find(ctx context.Context, key string, loader Loader[V], d demand) (found[V], error) {
-	if err := c.checkKey(key); err != nil {
-		return found[V]{}, err
-	}
-	q := query[V]{
+// query is a call, at the moment of its arrival.
+func (c *Cache[V]) query(ctx context.Context, key string, loader Loader[V], d demand) query[V] {
+	return query[V]{
 		ctx: ctx, key: key, loader: loader, demand: d, parent: runOf(ctx),
 		since: c.rules.applied.Load(), arrived: c.lastFlight.Load(),
 	}
-	defer c.afterwards()
+}
+
+// find is every Get: one hit, or as many turns as invalidations and evictions
+// force upon it. What it finds is in q.
+func (c *Cache[V]) find(q *query[V]) error {
+	if err := c.checkKey(q.key); err != nil {
+		return err
+	}
 	for {
-		e, answer := c.consult(&q)
-		if answer.flight != nil && answer.verdict != park && answer.verdict != ride {
-			c.launch(answer.flight)
+		c.consult(q)
+		if f := q.answer.flight; f != nil && q.answer.verdict != park && q.answer.verdict != ride {
+			c.launch(f)
 		}
-		switch answer.verdict {
-		case give:
-			return c.given(e, &q, &answer), nil
-		case deny:
-			return found[V]{}, c.denied(&q, answer.err)
-		case apart:
-			return c.loadApart(&q)
-		case park, ride, lead:
-			result, done, err := c.wait(&q, answer)
-			if done || err != nil {
-				return result, err
-			}
+		if done, err := c.follow(q); done || err != nil {
+			c.afterwards()
+			return err
 		}
-		if ctx.Err() != nil {
-			return found[V]{}, ended(ctx)
+		if q.ctx.Err() != nil {
+			c.afterwards()
+			return ended(q.ctx)
 		}
 	}
 }
 
-// consult asks the entry of a key, or makes one with a flight in it.
-func (c *Cache[V]) consult(q *query[V]) (*entry[V], reply[V]) {
+// follow does what an entry has said.
+func (c *Cache[V]) follow(q *query[V]) (done bool, err error) {
+	switch q.answer.verdict {
+	case give:
+		c.given(q)
+		return true, nil
+	case deny:
+		return false, c.denied(q, q.answer.err)
+	case apart:
+		return true, c.loadApart(q)
+	case park, ride, lead:
+		return c.wait(q)
+	}
+	return false, nil
+}
+
+// consult asks the entry of a key, or makes one with a flight in it. The
+// answer is in q.
+func (c *Cache[V]) consult(q *query[V]) {
 	e := c.table.Get(q.key)
 	if e == nil {
-		if err := c.admit(q); err != nil {
-			return nil, reply[V]{verdict: deny, err: err}
+		if e = c.enter(q); e == nil {
+			return
 		}
-		newborn := new(entry[V])
-		f, err := c.newFlight(q, newborn, nil)
-		if err != nil {
-			return nil, reply[V]{verdict: deny, err: err}
-		}
-		newborn.flight = f // I1: before anybody can see the entry
-		var added bool
-		if e, added = c.table.GetOrAdd(q.key, func() *entry[V] { return newborn }); added {
-			return e, reply[V]{verdict: lead, flight: f}
-		}
-		c.unpark(q, f) // somebody was faster
-		f.base.cancel(nil)
 	}
-	return e, e.ask(c, q)
+	q.entry = e
+	q.answer = e.ask(c, q)
+}
+
+// enter makes an entry with a flight that q leads. If somebody was faster it
+// gives that one's entry, and nil when q has its answer.
+func (c *Cache[V]) enter(q *query[V]) *entry[V] {
+	if err := c.admit(q); err != nil {
+		q.answer = reply[V]{verdict: deny, err: err}
+		return nil
+	}
+	newborn := new(entry[V])
+	f, err := c.newFlight(q, newborn, nil)
+	if err != nil {
+		q.answer = reply[V]{verdict: deny, err: err}
+		return nil
+	}
+	newborn.flight = f // I1: before anybody can see the entry
+	e, added := c.table.GetOrAdd(q.key, func() *entry[V] { return newborn })
+	if !added {
+		c.unpark(q, f)
+		f.base.cancel(nil)
+		return e
+	}
+	q.entry, q.answer = e, reply[V]{verdict: lead, flight: f}
+	return nil
 }
 
 // admit checks what must hold before a load begins.
@@ -287,23 +325,25 @@ func (c *Cache[V]) admit(q *query[V]) error {
 	return nil
 }
 
-func (c *Cache[V]) given(e *entry[V], q *query[V], answer *reply[V]) found[V] {
-	e.node.Touch()
-	r := answer.record
-	if answer.early {
+// given takes the value that the entry gave.
+func (c *Cache[V]) given(q *query[V]) {
+	q.entry.node.Touch()
+	r := q.answer.record
+	if q.answer.early {
 		c.n.earlyDraws.inc()
 	}
-	if answer.err == nil && c.now() < r.expiry {
+	if q.answer.err == nil && c.now() < r.expiry {
 		c.n.hits.inc()
-		return found[V]{record: r, source: Hit, kept: true}
+		q.found = found[V]{record: r, source: Hit, kept: true}
+		return
 	}
-	return c.staleGiven(q.key, r, answer.err)
+	c.staleGiven(q, r, q.answer.err)
 }
 
-func (c *Cache[V]) staleGiven(key string, r *record[V], err error) found[V] {
+func (c *Cache[V]) staleGiven(q *query[V], r *record[V], err error) {
 	c.n.staleHits.inc()
-	c.tell(EventStaleServed, nil, key, err)
-	return found[V]{record: r, source: Stale, kept: true, err: err}
+	c.tell(EventStaleServed, nil, q.key, err)
+	q.found = found[V]{record: r, source: Stale, kept: true, err: err}
 }
 
 // denied is the error of a caller who is not let wait. A failure that still
@@ -323,8 +363,8 @@ func (c *Cache[V]) denied(q *query[V], err error) error {
 }
 
 // wait is the life of a caller that parks. done is false when it has to ask again.
-func (c *Cache[V]) wait(q *query[V], answer reply[V]) (result found[V], done bool, err error) {
-	f, leader := answer.flight, answer.verdict == lead
+func (c *Cache[V]) wait(q *query[V]) (done bool, err error) {
+	f, leader := q.answer.flight, q.answer.verdict == lead
 	if leader {
 		c.n.misses.inc()
 	} else {
@@ -333,43 +373,40 @@ func (c *Cache[V]) wait(q *query[V], answer reply[V]) (result found[V], done boo
 	settled, err := c.await(q, f, leader)
 	switch {
 	case err != nil:
-		return found[V]{}, false, err
+		return false, err
 	case !settled: // the soft deadline
-		if r, ok := c.cover(q); ok {
-			return c.staleGiven(q.key, r, nil), true, nil
-		}
-		return found[V]{}, false, nil
-	case answer.verdict == ride:
+		return c.cover(q, nil), nil
+	case q.answer.verdict == ride:
 		f.forfeit(false)
-		return found[V]{}, false, nil
+		return false, nil
 	}
 	return c.outcome(q, f, leader)
 }
 
 // outcome is what a settled flight means to one of those who waited for it.
-func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (found[V], bool, error) {
+func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (done bool, err error) {
 	out := &f.out
 	switch {
 	case out.err != nil:
-		if r, ok := c.cover(q); ok {
-			return c.staleGiven(q.key, r, out.err), true, nil
+		if c.cover(q, out.err) {
+			return true, nil
 		}
-		return found[V]{}, false, out.err
+		return false, out.err
 	case out.pass && (!leader || out.record == nil):
-		result, err := c.loadApart(q)
-		return result, true, err
+		return true, c.loadApart(q)
 	case !c.answers(q.key, out.record, q.since) || c.tooStale(q, out): // R1
 		f.forfeit(leader)
 		if q.refused++; q.refused > maxRefused {
-			return found[V]{}, false, fmt.Errorf("%w: what is had elsewhere is too old, %d times", ErrUnavailable, q.refused)
+			return false, fmt.Errorf("%w: what is had elsewhere is too old, %d times", ErrUnavailable, q.refused)
 		}
-		return found[V]{}, false, nil
+		return false, nil
 	}
 	source := out.source
 	if !leader {
 		source = Joined
 	}
-	return found[V]{record: out.record, source: source, kept: out.kept, counted: true, waiters: out.waiters, took: out.took}, true, nil
+	q.found = found[V]{record: out.record, source: source, kept: out.kept, counted: true, waiters: out.waiters, took: out.took}
+	return true, nil
 }
 
 // tooStale reports whether a value from elsewhere was stale already and its
@@ -379,8 +416,17 @@ func (c *Cache[V]) tooStale(q *query[V], out *result[V]) bool {
 	return q.demand.noStale && out.source >= Remote && out.record.expiry <= c.now()
 }
 
-// cover is a value that may stand in for a load that failed or is slow.
-func (c *Cache[V]) cover(q *query[V]) (*record[V], bool) {
+// cover answers with a value that may stand in for a load that failed with
+// err, or is slow, if there is one.
+func (c *Cache[V]) cover(q *query[V], err error) bool {
+	r, ok := c.coverable(q)
+	if ok {
+		c.staleGiven(q, r, err)
+	}
+	return ok
+}
+
+func (c *Cache[V]) coverable(q *query[V]) (*record[V], bool) {
 	e := c.table.Get(q.key)
 	if e == nil {
 		return nil, false
@@ -394,16 +440,17 @@ func (c *Cache[V]) cover(q *query[V]) (*record[V], bool) {
 }
 
 // loadApart loads for one caller only, beside the key's entry.
-func (c *Cache[V]) loadApart(q *query[V]) (found[V], error) {
+func (c *Cache[V]) loadApart(q *query[V]) error {
 	f, err := c.beginApart(q)
 	if err != nil {
-		return found[V]{}, err
+		return err
 	}
-	result, done, err := c.wait(q, reply[V]{verdict: lead, flight: f})
+	q.answer = reply[V]{verdict: lead, flight: f}
+	done, err := c.wait(q)
 	if err == nil && !done {
 		err = ErrLoadTimeout
 	}
-	return result, err
+	return err
 }
 
 func (c *Cache[V]) beginApart(q *query[V]) (*flight[V], error) {
@@ -453,7 +500,7 @@ func (c *Cache[V]) Peek(key string) (Item[V], Info, bool) {
 	if c.now() >= r.expiry {
 		source = Stale
 	}
-	return item, c.info(found[V]{record: r, source: source, kept: true}), true
+	return item, c.info(&found[V]{record: r, source: source, kept: true}), true
 }
 
 // Set writes a value under key. It wins over a load that is running: those who
@@ -507,11 +554,12 @@ func (c *Cache[V]) Expire(_ context.Context, keys ...string) error {
 // Refresh loads key anew and waits for the outcome. Others are given the old
 // value meanwhile, as long as it is usable.
 func (c *Cache[V]) Refresh(ctx context.Context, key string) error {
-	found, err := c.find(ctx, key, c.loader, demand{fresh: true})
-	if err == nil {
-		found.letBodyGo()
+	q := c.query(ctx, key, c.loader, demand{fresh: true})
+	if err := c.find(&q); err != nil {
+		return err
 	}
-	return err
+	q.found.letBodyGo()
+	return nil
 }
 
 // Stats returns the cache's counts and gauges.
@@ -656,7 +704,7 @@ func (c *Cache[V]) item(r *record[V]) Item[V] {
 	return item
 }
 
-func (c *Cache[V]) info(f found[V]) Info {
+func (c *Cache[V]) info(f *found[V]) Info {
 	now := c.now()
 	info := Info{
 		Source: f.source, Kept: f.kept, Age: time.Duration(now - f.record.born), TTL: remaining(f.record.expiry, now),

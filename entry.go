@@ -463,6 +463,17 @@ func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 	return true
 }
 
+// rest puts a failure in the place of a pass mark.
+func (e *entry[V]) rest(c *Cache[V], err error, pause time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.mark.Load(); m == nil || !m.pass || e.flight != nil || pause <= 0 {
+		return
+	}
+	m := &mark{failures: 1, err: err, until: later(c.now(), pause)}
+	c.table.Update(e, func() { e.mark.Store(m) })
+}
+
 // leave takes a caller off a flight's waiters. lasting says that the load is
 // to go on even if nobody waits.
 func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {

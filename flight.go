@@ -78,6 +78,10 @@ type query[V any] struct {
 	arrived uint64 // the number of the newest flight at that moment
 	bulk    *bulk[V]
 	refused int // answers from elsewhere that would not do
+
+	entry  *entry[V] // that was asked
+	answer reply[V]  // what it said
+	found  found[V]  // what the call came to
 }
 
 // maxRefused is how many answers from elsewhere a call refuses, because they
@@ -202,13 +206,28 @@ func (c *Cache[V]) mayWait(q *query[V], f *flight[V]) error {
 // await waits for a flight, for the caller's end, or for the soft deadline.
 // settled says that the flight has.
 func (c *Cache[V]) await(q *query[V], f *flight[V], leader bool) (settled bool, err error) {
-	var soft <-chan time.Time
-	if c.o.SoftTimeout > 0 && !q.demand.noStale && !q.demand.fresh {
-		timer := time.NewTimer(time.Until(f.started.Add(c.o.SoftTimeout)))
-		defer timer.Stop()
-		soft = timer.C
-	}
 	defer c.unpark(q, f)
+	gone := q.ctx.Done()
+	switch {
+	case c.o.SoftTimeout > 0 && !q.demand.noStale && !q.demand.fresh:
+		return c.awaitSoftly(q, f, leader)
+	case gone == nil:
+		<-f.done
+		return true, nil
+	}
+	select {
+	case <-f.done:
+		return true, nil
+	case <-gone:
+		f.e.leave(c, f, leader, false)
+		return false, ended(q.ctx)
+	}
+}
+
+// awaitSoftly is await where a value may be given before the load has ended.
+func (c *Cache[V]) awaitSoftly(q *query[V], f *flight[V], leader bool) (settled bool, err error) {
+	timer := time.NewTimer(time.Until(f.started.Add(c.o.SoftTimeout)))
+	defer timer.Stop()
 	for {
 		select {
 		case <-f.done:
@@ -216,9 +235,8 @@ func (c *Cache[V]) await(q *query[V], f *flight[V], leader bool) (settled bool, 
 		case <-q.ctx.Done():
 			f.e.leave(c, f, leader, false)
 			return false, ended(q.ctx)
-		case <-soft:
-			soft = nil
-			if _, ok := c.cover(q); ok {
+		case <-timer.C:
+			if _, ok := c.coverable(q); ok {
 				f.e.leave(c, f, leader, true)
 				return false, nil
 			}

@@ -91,8 +91,8 @@ const (
 	maxFollowPause   = 5 * time.Second
 )
 
-// follow keeps this process's revisions up with the coordinator's.
-func (c *Cache[V]) follow() {
+// watch keeps this process's revisions up with the coordinator's.
+func (c *Cache[V]) watch() {
 	for failures := 1; ; failures++ {
 		began := time.Now()
 		err := c.watchOnce()

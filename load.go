@@ -71,8 +71,10 @@ func (c *Cache[V]) carry(f *flight[V]) {
 // compute calls the loader, in its turn, and settles the flight.
 func (c *Cache[V]) compute(f *flight[V]) {
 	item, err := c.load(f)
-	if err == nil && item.Tail == nil {
-		c.bulkhead.leave(&f.seat) // what follows is for the store and the owner
+	if err == nil {
+		// What follows is for the body, the store and the owner. Streams
+		// that last would lock others out.
+		c.bulkhead.leave(&f.seat)
 	}
 	if err == nil {
 		err = c.settle(f, item)
@@ -309,7 +311,6 @@ func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64)
 		}
 		idle.Stop()
 		f.e.grown(c, f, weight, err)
-		c.bulkhead.leave(&f.seat)
 		switch {
 		case err != nil:
 			c.warn("a body broke off", f.key, err)
@@ -355,11 +356,24 @@ func (w refusingWriter) Write([]byte) (int, error) {
 func (c *Cache[V]) failed(f *flight[V], err error) {
 	settled := f.e.fail(c, f, err)
 	if settled {
+		c.restMarked(f, err)
 		c.warn("a load failed", f.key, err)
 	}
 	c.finish(f, EventFailed, settled, 0)
 	c.bulkhead.leave(&f.seat)
 	c.failLease(f, err)
+}
+
+// restMarked lets a key rest of which a load for one caller has learned for how
+// long its source wants to be left alone.
+func (c *Cache[V]) restMarked(f *flight[V], err error) {
+	var advice *retryAfter
+	if !f.alone || !errors.As(err, &advice) {
+		return
+	}
+	if e := c.table.Get(f.key); e != nil {
+		e.rest(c, f.out.err, advice.pause)
+	}
 }
 
 // expire is the deadline: it frees the key, whatever the loader does.

@@ -21,70 +21,67 @@ func (c *Cache[V]) GetMany(ctx context.Context, keys []string, options ...GetOpt
 	for _, option := range options {
 		option(&d)
 	}
-	values := make(map[string]V, len(keys))
-	var failures map[string]error
-	fail := func(key string, err error) {
-		if failures == nil {
-			failures = map[string]error{}
-		}
-		failures[key] = err
-	}
-	take := func(key string, found found[V], err error) {
-		if err == nil {
-			found.letBodyGo()
-			var value V
-			if value, err = c.clone(key, found.record.value); err == nil {
-				values[key] = value
-				return
-			}
-		}
-		fail(key, err)
-	}
-
-	waits := c.askMany(ctx, keys, d, take)
-	for _, w := range waits {
-		result, done, err := c.wait(w.query, w.answer)
+	m := many[V]{c: c, values: make(map[string]V, len(keys))}
+	for _, q := range m.ask(ctx, keys, d) {
+		done, err := c.wait(q)
 		if err == nil && !done { // an invalidation came between: as a single Get from here
-			result, err = c.find(ctx, w.query.key, c.loader, d)
+			q.bulk = nil
+			err = c.find(q)
 		}
-		take(w.query.key, result, err)
+		m.take(q, err)
 	}
-	if failures != nil {
-		return values, &ManyError{failures}
+	if m.failures != nil {
+		return m.values, &ManyError{m.failures}
 	}
-	return values, nil
+	return m.values, nil
 }
 
-// pending is a key of GetMany that waits for a flight.
-type pending[V any] struct {
-	query  *query[V]
-	answer reply[V]
+// many is one call of GetMany.
+type many[V any] struct {
+	c        *Cache[V]
+	values   map[string]V
+	failures map[string]error
 }
 
-// askMany asks every entry before it waits for any, so that all loads begin
-// together. Keys that are answered at once go to take.
-func (c *Cache[V]) askMany(ctx context.Context, keys []string, d demand, take func(string, found[V], error)) []pending[V] {
+// take files what one key came to.
+func (m *many[V]) take(q *query[V], err error) {
+	if err == nil {
+		q.found.letBodyGo()
+		var value V
+		if value, err = m.c.clone(q.key, q.found.record.value); err == nil {
+			m.values[q.key] = value
+			return
+		}
+	}
+	if m.failures == nil {
+		m.failures = map[string]error{}
+	}
+	m.failures[q.key] = err
+}
+
+// ask asks every entry before it waits for any, so that all loads begin
+// together. It gives the keys that wait for a flight.
+func (m *many[V]) ask(ctx context.Context, keys []string, d demand) []*query[V] {
+	c := m.c
 	defer c.afterwards()
 	var missing, behind *bulk[V]
 	if loader, ok := c.loader.(BulkLoader[V]); ok && len(keys) > 1 {
 		missing = newBulk(c, loader, runOf(ctx))
 		behind = newBulk(c, loader, nil)
 	}
-	var waits []pending[V]
+	var waits []*query[V]
 	asked := make(map[string]bool, len(keys))
 	for _, key := range keys {
 		if asked[key] {
 			continue
 		}
 		asked[key] = true
-		q := &query[V]{ctx: ctx, key: key, loader: c.loader, demand: d, parent: runOf(ctx),
-			since: c.rules.applied.Load(), arrived: c.lastFlight.Load(), bulk: missing}
-		found, answer, err := c.askOne(q, missing, behind)
-		switch {
-		case err != nil || answer.verdict == give:
-			take(key, found, err)
-		default:
-			waits = append(waits, pending[V]{q, answer})
+		q := c.query(ctx, key, c.loader, d)
+		q.bulk = missing
+		if done, err := c.askOne(&q, missing, behind); done || err != nil {
+			m.take(&q, err)
+		} else {
+			waits = append(waits, &q)
 		}
 	}
 	missing.start()
@@ -92,28 +89,31 @@ func (c *Cache[V]) askMany(ctx context.Context, keys []string, d demand, take fu
 	return waits
 }
 
-// askOne asks one entry and puts a flight that it begins into a bulk load.
-func (c *Cache[V]) askOne(q *query[V], missing, behind *bulk[V]) (found[V], reply[V], error) {
+// askOne asks one entry and puts a flight that it begins into a bulk load. done
+// says that the key has its answer; else it waits for a flight.
+func (c *Cache[V]) askOne(q *query[V], missing, behind *bulk[V]) (done bool, err error) {
 	if err := c.checkKey(q.key); err != nil {
-		return found[V]{}, reply[V]{}, err
+		return false, err
 	}
 	for {
-		e, answer := c.consult(q)
-		if f := answer.flight; f != nil && answer.verdict == lead {
+		c.consult(q)
+		if f := q.answer.flight; f != nil && q.answer.verdict == lead {
 			c.together(f, missing)
-		} else if f != nil && answer.verdict == give {
+		} else if f != nil && q.answer.verdict == give {
 			c.together(f, behind)
 		}
-		switch answer.verdict {
+		switch q.answer.verdict {
 		case give:
-			return c.given(e, q, &answer), answer, nil
+			c.given(q)
+			return true, nil
 		case deny:
-			return found[V]{}, answer, c.denied(q, answer.err)
+			return false, c.denied(q, q.answer.err)
 		case apart:
 			f, err := c.beginApart(q)
-			return found[V]{}, reply[V]{verdict: lead, flight: f}, err
+			q.answer = reply[V]{verdict: lead, flight: f}
+			return false, err
 		case park, ride, lead:
-			return found[V]{}, answer, nil
+			return false, nil
 		}
 	}
 }

@@ -77,8 +77,9 @@ type Options[V any] struct {
 	// Default 2 min; negative: none.
 	PassTTL time.Duration
 
-	// MaxLoads is the number of loads that run at once (the bulkhead); more
-	// wait their turn, refreshes are put off. Default 256.
+	// MaxLoads is the number of loads that run at once (the bulkhead), up to
+	// their value or its header; more wait their turn, refreshes are put off.
+	// Bodies that arrive count among MaxFlights only. Default 256.
 	MaxLoads int
 	// MaxFlights is the number of loads that run or wait for a turn. Default
 	// 16,384. Over it: ErrOverloaded.

@@ -24,7 +24,7 @@ func TestValidateNamesTheFieldItsValueAndTheRemedy(t *testing.T) {
 		{func(*Options[string]) {}, ""},
 		{func(o *Options[string]) { o.MaxBytes = 0 }, "MaxBytes is 0: set it, or set Unbounded"},
 		{func(o *Options[string]) { o.MaxBytes = -1 }, "MaxBytes is -1: set a number of bytes above 0"},
-		{func(o *Options[string]) { o.MaxBytes = entryBytes }, "MaxBytes is 192: no value fits"},
+		{func(o *Options[string]) { o.MaxBytes = entryBytes }, "MaxBytes is 208: no value fits"},
 		{func(o *Options[string]) { o.MaxBytes = entryBytes + 1 }, ""},
 		{func(o *Options[string]) { o.MaxBytes, o.Unbounded = 0, true }, ""},
 		{func(o *Options[string]) { o.Unbounded = true }, "Unbounded is true: MaxBytes is set as well"},

@@ -18,6 +18,10 @@ const (
 	// fragments may take beyond it. The promise is 15 %; the collector is
 	// given 10, for it does not count everything that the system does.
 	headroom = 0.10
+	// cacheShare is the part of max-bytes that the cache fills. The rest is
+	// garbage between two collections: were the cache to fill all of it, a full
+	// one would be collected half as often again (docs/benchmarks.md).
+	cacheShare = 0.90
 	// baseline is what the process needs beside the cache when it is idle:
 	// code's data, metrics, buffers, listeners.
 	baseline = 16 << 20
@@ -57,6 +61,9 @@ func collectionFor(maxBytes Bytes, getenv func(string) string) collection {
 	}
 	return c
 }
+
+// CacheBytes is how much of max-bytes the cache may hold.
+func CacheBytes(maxBytes Bytes) Bytes { return Bytes(float64(maxBytes) * cacheShare) }
 
 // BoundMemory sets the Go collector of this process by the configuration. It
 // says what it set, for the log.

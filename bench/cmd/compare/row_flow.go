@@ -46,7 +46,7 @@ func flowOf(ctx context.Context, j job) (numbers, error) {
 	for i := range noise {
 		noise[i] = byte(rand.Uint32())
 	}
-	c, err := named(j.Contender).open(setup{bytes: j.Bytes, keyLen: keyLen, valueLen: int(s.mean()),
+	c, err := named(j.Contender).open(setup{bytes: int64(server.CacheBytes(server.Bytes(j.Bytes))), keyLen: keyLen, valueLen: int(s.mean()),
 		load: func(context.Context, string) ([]byte, error) {
 			return bytes.Clone(noise[:s.size()]), nil
 		}})
