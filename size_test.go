@@ -22,8 +22,8 @@ type product struct {
 type point struct{ X, Y int64 }
 
 type ring struct {
-	payload [100]byte
-	next    *ring
+	_    [100]byte
+	next *ring
 }
 
 type nested []nested

@@ -1,6 +1,7 @@
 package httpsem
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -66,6 +67,9 @@ func normalName(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" || len(name) > maxHost {
 		return "", fmt.Errorf("length %d is not from 1 to %d", len(name), maxHost)
+	}
+	if strings.HasSuffix(name, ".") {
+		return "", errors.New("it ends in more than one dot")
 	}
 	for i := range len(name) {
 		switch c := name[i]; {
