@@ -354,9 +354,9 @@ func (w refusingWriter) Write([]byte) (int, error) {
 
 // failed settles a flight with an error, unless it has settled before.
 func (c *Cache[V]) failed(f *flight[V], err error) {
+	c.restMarked(f, err)
 	settled := f.e.fail(c, f, err)
 	if settled {
-		c.restMarked(f, err)
 		c.warn("a load failed", f.key, err)
 	}
 	c.finish(f, EventFailed, settled, 0)
@@ -365,14 +365,14 @@ func (c *Cache[V]) failed(f *flight[V], err error) {
 }
 
 // restMarked lets a key rest of which a load for one caller has learned for how
-// long its source wants to be left alone.
+// long its source wants to be left alone. It does so before the load settles.
 func (c *Cache[V]) restMarked(f *flight[V], err error) {
 	var advice *retryAfter
 	if !f.alone || !errors.As(err, &advice) {
 		return
 	}
 	if e := c.table.Get(f.key); e != nil {
-		e.rest(c, f.out.err, advice.pause)
+		e.rest(c, &LoadError{Cache: c.o.Name, Key: f.key, Err: unwrapAdvice(err), RetryAfter: advice.pause}, advice.pause)
 	}
 }
 
