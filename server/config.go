@@ -22,7 +22,7 @@ type Config struct {
 	Log    Format   `name:"log.format" default:"json" placeholder:"json|text" help:"Form of both logs." group:"Logs"`
 	Level  LogLevel `name:"log.level" default:"info" placeholder:"debug|info|warn|error" help:"Least severe messages that the log on standard error has." group:"Logs"`
 
-	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. A tenth of it is left to the collector, which is set so that the process needs little more." group:"Cache"`
+	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. An eighth of it is left to the collector, which is set so that the process needs little more." group:"Cache"`
 	MaxObjectBytes Bytes `name:"max-object-bytes" default:"0" help:"Largest response that is kept. 0: whatever fits into max-bytes." group:"Cache"`
 	MaxKeyBytes    Bytes `name:"max-key-bytes" default:"8KiB" help:"Longest scheme, host, path and query of a request. Over it: 414." group:"Cache"`
 	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once; more wait their turn." group:"Cache"`

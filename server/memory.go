@@ -16,12 +16,12 @@ type collection struct {
 const (
 	// headroom is the part of max-bytes that dead objects and the allocator's
 	// fragments may take beyond it. The promise is 15 %; the collector is
-	// given 10, for it does not count everything that the system does.
-	headroom = 0.10
+	// given 13, for it does not count everything that the system does.
+	headroom = 0.13
 	// cacheShare is the part of max-bytes that the cache fills. The rest is
 	// garbage between two collections: were the cache to fill all of it, a full
 	// one would be collected half as often again (docs/benchmarks.md).
-	cacheShare = 0.90
+	cacheShare = 0.88
 	// baseline is what the process needs beside the cache when it is idle:
 	// code's data, metrics, buffers, listeners.
 	baseline = 16 << 20

@@ -12,11 +12,11 @@ func TestTheCollectorIsSetFromMaxBytesUnlessTheEnvironmentSetsIt(t *testing.T) {
 		env      map[string]string
 		want     collection
 	}{
-		{100 * mib, nil, collection{limit: 110*mib + baseline, percent: 100}},
+		{100 * mib, nil, collection{limit: 113*mib + baseline, percent: 100}},
 		{1, nil, collection{limit: baseline + 1, percent: 100}},
 		{math.MaxInt64, nil, collection{limit: math.MaxInt64, percent: 100}},
 		{100 * mib, map[string]string{"GOMEMLIMIT": "1GiB"}, collection{percent: 100}},
-		{100 * mib, map[string]string{"GOGC": "off"}, collection{limit: 110*mib + baseline}},
+		{100 * mib, map[string]string{"GOGC": "off"}, collection{limit: 113*mib + baseline}},
 		{100 * mib, map[string]string{"GOGC": "50", "GOMEMLIMIT": "off"}, collection{}},
 	} {
 		got := collectionFor(test.maxBytes, func(name string) string { return test.env[name] })
