@@ -78,7 +78,7 @@ func TestAnOriginThatIsDownIsNoReasonNotToStart(t *testing.T) {
 
 	l, err = net.Listen("tcp", address)
 	if err != nil {
-		t.Skipf("the origin's port was taken meanwhile: %v", err)
+		t.Fatalf("the origin's port was taken meanwhile: %v", err)
 	}
 	origin := &http.Server{Handler: http.HandlerFunc(hello)}
 	go origin.Serve(l)
