@@ -248,3 +248,17 @@ func TestExampleOfVirtualTime(t *testing.T) {
 		}
 	})
 }
+
+// A load sees nothing of the caller who began it, but what is let through by name.
+func ExampleOptions_contextValues() {
+	type user struct{}
+	type locale struct{}
+	cache := open(corral.Func(func(ctx context.Context, key string) (string, error) {
+		return fmt.Sprint(ctx.Value(user{}), " ", ctx.Value(locale{})), nil
+	}), func(o *corral.Options[string]) { o.ContextValues = []any{locale{}} })
+	defer cache.Close()
+	ctx := context.WithValue(context.WithValue(context.Background(), user{}, "alice"), locale{}, "fr")
+	value, _ := cache.Get(ctx, "page, fr")
+	fmt.Println(value)
+	// Output: <nil> fr
+}
