@@ -184,6 +184,7 @@ func (s *Server) drain(abort context.Context) error {
 		}
 		s.front.Close()
 	}
+	s.frontOn.Close() // Shutdown does not know of it when stopped before Serve had begun
 	if cause := s.handler.Shutdown(limit); cause != nil {
 		err = errors.Join(err, fmt.Errorf("server: stop handler: %w", cause))
 	}
