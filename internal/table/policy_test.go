@@ -192,8 +192,11 @@ func TestTheSeedHardlyChangesWhatIsHit(t *testing.T) {
 		}
 		low, high = min(low, hits), max(high, hits)
 	}
-	if spread := float64(high-low) / float64(len(draws)); spread > 0.003 {
-		t.Errorf("hit ratios of five seeds are %.4f apart, want 0.003", spread)
+	// Five draws of a spread whose deviation is about a tenth of a point: a
+	// whole point is out of reach for luck and within that of a policy that
+	// depends on its seed.
+	if spread := float64(high-low) / float64(len(draws)); spread > 0.01 {
+		t.Errorf("hit ratios of five seeds are %.4f apart, want at most 0.01", spread)
 	}
 }
 
