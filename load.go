@@ -75,8 +75,6 @@ func (c *Cache[V]) compute(f *flight[V]) {
 		// What follows is for the body, the store and the owner. Streams
 		// that last would lock others out.
 		c.bulkhead.leave(&f.seat)
-	}
-	if err == nil {
 		err = c.settle(f, item)
 	}
 	if err != nil {
@@ -184,6 +182,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	r, weight, err := c.record(f, &item)
 	if err != nil {
+		f.base.cancel(err)
+		item.refuse(f.ctx)
 		return err
 	}
 	if item.Outcome == Pass && item.PassTTL != 0 {

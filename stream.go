@@ -13,21 +13,20 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 		outcome = Share
 	}
 	if !f.e.header(c, f, r, weight, outcome, item.TailSize) {
-		item.Tail(f.ctx, refusingWriter{context.Cause(f.ctx)})
+		item.refuse(f.ctx)
 		return
 	}
 	c.finish(f, EventHeader, true, weight)
 	if f.alone && outcome != Pass {
 		c.unmark(f.key)
 	}
-	switch {
-	case outcome == Pass:
+	if outcome == Pass {
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
-		c.forgetStored(f)
-	case !f.out.kept:
+	}
+	if !f.out.kept {
 		c.forgetStored(f)
 	}
-	if outcome != Pass && f.lease.Load() != nil {
+	if f.lease.Load() != nil {
 		filled := c.fillBehind(f, r)
 		defer func() { <-filled }()
 	}
@@ -75,6 +74,14 @@ func (w *tailWriter) Write(p []byte) (int, error) {
 	defer w.idle.Reset(w.timeout)
 	defer w.after()
 	return w.bodyWriter.Write(p)
+}
+
+// refuse calls a tail whose body nobody is going to read, so that it can close
+// what it has open.
+func (it *Item[V]) refuse(ctx context.Context) {
+	if it.Tail != nil {
+		it.Tail(ctx, refusingWriter{context.Cause(ctx)})
+	}
 }
 
 // refusingWriter is what the tail of a load gets that nobody wants any more.

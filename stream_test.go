@@ -323,3 +323,24 @@ func TestTheBodyOfAPreviousValueIsKeptWithANewHeader(t *testing.T) {
 		}
 	})
 }
+
+func TestTheTailOfAnItemThatIsNotTakenIsCalledAllTheSame(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var refused error
+		c := open(t, LoaderFunc[string](func(context.Context, string, *Item[string]) (Item[string], error) {
+			return Item[string]{Tags: []string{"a", "b"}, Tail: func(ctx context.Context, w io.Writer) error {
+				if ctx.Err() == nil {
+					t.Error("the context of a tail that nobody wants has not ended")
+				}
+				_, refused = io.WriteString(w, "x")
+				return refused
+			}}, nil
+		}), Options[string]{MaxTags: 1})
+		if g := get(c, t.Context(), "a"); g.err == nil || !strings.Contains(g.err.Error(), "MaxTags is 1") {
+			t.Fatalf("got %v", g.err)
+		}
+		if refused == nil {
+			t.Fatal("the tail was not called, or could write")
+		}
+	})
+}
