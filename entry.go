@@ -347,10 +347,8 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	r.more.body = &growing{
 		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
 		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
-		change: make(chan struct{}), readers: map[*Body]struct{}{}, kept: keep, expected: expected,
+		readers: map[*Body]struct{}{}, kept: keep, expected: expected,
 	}
-	out := result[V]{record: r, kept: keep, pass: outcome == Pass}
-	f.out.record = r
 	if e.flight == f {
 		e.dropLocked(c, Replaced)
 		e.flight = nil
@@ -364,7 +362,7 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 			e.unpinLocked(c)
 		}
 	}
-	f.settleLocked(out)
+	f.settleLocked(result[V]{record: r, kept: keep, pass: outcome == Pass})
 	return true
 }
 
