@@ -47,6 +47,9 @@ func NewProxy(o Options) (*Proxy, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	if o.Origin == nil {
+		return nil, errors.New("httpcache: Options.Origin is nil: set it, as http://127.0.0.1:9000")
+	}
 	p := &Proxy{o: o.withDefaults(), transport: o.Transport, now: o.Now}
 	if p.now == nil {
 		p.now = time.Now
