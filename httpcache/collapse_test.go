@@ -96,7 +96,6 @@ func TestWhatMayNotBeSharedReachesNobodyElse(t *testing.T) {
 		fields []string
 	}{
 		{"private", []string{"Cache-Control", "private, max-age=60"}},
-		{"private", []string{"Cache-Control", `max-age=60, private="X-Name"`}},
 		{"no-store", []string{"Cache-Control", "no-store, max-age=60"}},
 		{"no-cache", []string{"Cache-Control", "no-cache, max-age=60"}},
 		{"expired", []string{"Cache-Control", "max-age=0"}},

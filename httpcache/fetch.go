@@ -198,11 +198,14 @@ func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, 
 
 // item judges an answer.
 func (f *fetch) item(x httpsem.Exchange) corral.Item[*response] {
-	policy := httpsem.Judge(x)
+	policy := new(httpsem.Cache).Judge(x)
 	item := corral.Item[*response]{
 		Value: &response{status: x.Status, policy: policy, header: httpsem.StoredHeader(x.Response, x.Received), selecting: policy.Vary.Selecting(f.sent())},
 		TTL:   policy.TTL(), Jitter: -1, StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError,
 		Tags: []string{f.key.As(http.MethodGet).String()},
+	}
+	for _, name := range policy.Qualified {
+		delete(item.Value.header, name)
 	}
 	if item.TTL <= 0 { // stale already, and within a window that counts from then
 		item.StaleFor = policy.StaleFor + item.TTL
@@ -212,7 +215,7 @@ func (f *fetch) item(x httpsem.Exchange) corral.Item[*response] {
 	switch policy.Outcome {
 	case httpsem.Share:
 		item.Outcome = corral.Share
-	case httpsem.Pass:
+	case httpsem.Pass, httpsem.Validate:
 		item.Outcome = corral.Pass
 	}
 	return item

@@ -1,7 +1,7 @@
-// Package httpsem says what a shared HTTP cache may do: pure functions over
-// methods, status codes, header fields and times, each citing its section of
-// RFC 9110 (semantics), RFC 9111 (caching), RFC 5861 (stale controls), RFC 8246
-// (immutable) or RFC 9211 (Cache-Status).
+// Package httpsem says what an HTTP cache may do: pure functions over methods,
+// status codes, header fields and times, each citing its section of RFC 9110
+// (semantics), RFC 9111 (caching), RFC 5861 (stale controls), RFC 8246
+// (immutable), RFC 9211 (Cache-Status) or RFC 9213 (targeted fields).
 //
 // No function reads a clock, does I/O, or keeps what it is given. Instants come
 // in as parameters and durations go out, because a stored response outlives
@@ -21,7 +21,8 @@
 //	fetch       AddValidators  when an expired response is stored
 //	response    OriginFailure  before Judge, for stale-if-error
 //	            Freshen        when it is a 304 for our validators, then Judge
-//	            Judge          keep, share or pass, for how long, and why
+//	            Cache.Judge    keep, share, keep for validation or pass, for how
+//	                           long, without which fields, and why
 //	            StoredHeader   what is kept of the header
 //	any         Invalidated, AppendStatus, AppendVia
 //
@@ -35,6 +36,8 @@
 //   - no-cache goes to nobody but the leader, although a cache may store it. It
 //     is what many frameworks send with pages made for one user, relying on
 //     each request being forwarded with its own credentials (section 5.2.2.4).
+//     With a validator it is kept, as is what comes without a lifetime, for
+//     requests that ask whether it is still current.
 //   - A lifetime of zero goes to nobody but the leader, also beside public: the
 //     origin may have made the answer before a waiter asked, and such a waiter
 //     would read an older state than it could see by asking itself.
@@ -55,7 +58,8 @@
 //
 //   - A Cache-Control field of a response that breaks the grammar makes the
 //     response uncacheable: the broken part may have been "private".
-//   - private="field" and no-cache="field" count for the whole response.
+//   - private="field" and no-cache="field" count for the whole response where
+//     the field is Vary or describes the content.
 //   - A request with a Cookie needs public, s-maxage or Vary: Cookie in the
 //     answer. RFC 9111 says nothing about cookies; origins forget to.
 //   - A Set-Cookie is never shared.

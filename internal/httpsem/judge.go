@@ -1,6 +1,7 @@
 package httpsem
 
 import (
+	"math"
 	"net/http"
 	"time"
 )
@@ -8,11 +9,12 @@ import (
 // An Exchange is a request and the header of its answer.
 type Exchange struct {
 	Method    string
-	Request   http.Header // as it was sent to the origin
+	Request   http.Header // as it was sent to the origin; without what a rule puts into the key
 	Status    int
 	Response  http.Header // as it came, or as Freshen made it
 	Requested time.Time   // when the request was sent
 	Received  time.Time   // when the response's header was there
+	Lifetime  *Override   // what a rule says in place of the origin; nil for none
 }
 
 // An Outcome says who may have an answer.
@@ -21,6 +23,9 @@ type Outcome uint8
 const (
 	// Pass: the request that caused it, and nobody else.
 	Pass Outcome = iota
+	// Validate: like Pass, and it is kept to make later requests conditional
+	// (RFC 9111, section 4.3.1). It answers one only after a 304.
+	Validate
 	// Share: all who already wait for it, and nobody later.
 	Share
 	// Keep: all who wait for it, and those who come later while its Policy
@@ -28,9 +33,9 @@ const (
 	Keep
 )
 
-func (o Outcome) String() string { return [...]string{"pass", "share", "keep"}[o%3] }
+func (o Outcome) String() string { return [...]string{"pass", "validate", "share", "keep"}[o%4] }
 
-// A Policy is what a shared cache may do with a response. It is worked out once,
+// A Policy is what a cache may do with a response. It is worked out once,
 // when the header has arrived and before a byte of the body is handed out. All
 // durations but Age count from the moment at which the response was made; the
 // windows count from the end of Lifetime.
@@ -44,6 +49,12 @@ type Policy struct {
 	StaleFor     time.Duration // stale-while-revalidate (RFC 5861, section 3); zero where stale is forbidden
 	StaleOnError time.Duration // stale-if-error (RFC 5861, section 4); zero where stale is forbidden
 
+	// StaleOnOutage is how long it may stand in while the origin cannot be
+	// reached, or closes without an answer (RFC 9111, section 4.2.4): without
+	// end, as math.MaxInt64, where nothing forbids it. An outage is an error
+	// in the sense of stale-if-error, which limits it where it is given.
+	StaleOnOutage time.Duration
+
 	// MustRevalidate forbids stale answers outside the two windows, also for
 	// a client's max-stale and while the origin cannot be reached (RFC 9111,
 	// section 4.2.4).
@@ -52,6 +63,11 @@ type Policy struct {
 	Immutable      bool // it will not change while it is fresh (RFC 8246)
 
 	Vary Vary // which request fields chose it (section 4.1)
+
+	// Qualified are the fields, by their canonical names, without which it is
+	// kept, and given to those who waited: private="..." and no-cache="..."
+	// name them (sections 5.2.2.7 and 5.2.2.4).
+	Qualified []string
 }
 
 // TTL is for how long the response stays fresh, counted from the arrival of its
@@ -62,10 +78,15 @@ func (p *Policy) TTL() time.Duration { return p.Lifetime - p.Age }
 // and section 4 for those who wait; the package comment has the reasoning about
 // the latter. An origin's failure is judged like any other response: whether it
 // should count as one is for OriginFailure, before.
-func Judge(x Exchange) Policy {
-	c := ParseResponseControl(x.Response)
-	life := lifetimeOf(x.Status, x.Response, &c, x.Received)
+func (cache *Cache) Judge(x Exchange) Policy {
+	c := cache.control(x.Response)
+	storable := storableStatus(x.Status, x.Response, &c) // by what the origin says, not by a rule
+	x.Lifetime.apply(&c)
 	age := agesOf(x.Response, x.Requested, x.Received)
+	life, ruled := x.Lifetime.lifetime(age)
+	if !ruled {
+		life = lifetimeOf(x.Status, x.Response, &c, x.Received)
+	}
 	p := Policy{
 		Lifetime:       life.length,
 		Age:            age.initial,
@@ -73,31 +94,49 @@ func Judge(x Exchange) Policy {
 		Heuristic:      !life.explicit && life.length > 0,
 		Immutable:      c.Immutable,
 		Vary:           ParseVary(x.Response),
+		Qualified:      c.qualified(),
 	}
-	if !c.MustRevalidate && !c.ProxyRevalidate && !c.NoCache {
-		p.StaleFor, p.StaleOnError = c.StaleWhileRevalidate.Value, c.StaleIfError.Value
-	}
-	if p.Reason = refusal(&x, &c, p.Vary); p.Reason != NoReason {
+	p.openWindows(&c)
+	if p.Reason = cache.refusal(&x, &c, &p, storable); p.Reason != NoReason {
 		return p
 	}
-	if p.Outcome, p.Reason = reuse(&p, &c, life, age); p.Outcome == Pass {
-		return p
+	p.Outcome, p.Reason = reuse(&p, &c, life, age)
+	if p.Outcome == Validate && !validatable(x.Response) {
+		p.Outcome = Pass
 	}
-	if reason := personal(x.Request, &c, p.Vary); reason != NoReason {
-		p.Outcome, p.Reason = Pass, reason
+	if reason := cache.personal(x.Request, &c, p.Vary); reason != NoReason {
+		if p.Outcome > Validate {
+			p.Reason = reason
+		}
+		p.Outcome = Pass
 	}
 	return p
 }
 
+// openWindows sets for how long a stale response may be used (RFC 9111, section
+// 4.2.4, RFC 5861).
+func (p *Policy) openWindows(c *ResponseControl) {
+	if !p.MustRevalidate {
+		p.StaleOnOutage = math.MaxInt64
+	}
+	if c.MustRevalidate || c.ProxyRevalidate || c.NoCache {
+		return
+	}
+	p.StaleFor, p.StaleOnError = c.StaleWhileRevalidate.Value, c.StaleIfError.Value
+	if c.StaleIfError.Given {
+		p.StaleOnOutage = p.StaleOnError
+	}
+}
+
 // refusal says what in a response forbids to store it (RFC 9111, section 3), or
 // would make it wrong for anybody else; NoReason when nothing does.
-func refusal(x *Exchange, c *ResponseControl, v Vary) Reason {
+func (cache *Cache) refusal(x *Exchange, c *ResponseControl, p *Policy, storable bool) Reason {
 	switch {
 	case x.Method != http.MethodGet && x.Method != http.MethodHead:
 		return ReasonMethod
 	case x.Status == http.StatusPartialContent || has(x.Response, "Content-Range"):
 		return ReasonPartial
-	case !storableStatus(x.Status, x.Response, c):
+	case !storable:
 		return ReasonStatus
 	case c.Malformed:
 		return ReasonMalformed
@@ -105,12 +144,10 @@ func refusal(x *Exchange, c *ResponseControl, v Vary) Reason {
 		return ReasonNoStore
 	case c.Private:
 		return ReasonPrivate
-	case has(x.Response, "Set-Cookie") || has(x.Response, "Set-Cookie2"):
+	case cache.setsCookie(x.Response, p.Qualified):
 		return ReasonSetCookie
-	case v.Any:
+	case p.Vary.Any:
 		return ReasonVary
-	case c.NoCache:
-		return ReasonNoCache
 	}
 	return NoReason
 }
@@ -118,10 +155,11 @@ func refusal(x *Exchange, c *ResponseControl, v Vary) Reason {
 // personal says what in a request makes a response, which others could have had
 // otherwise, its own (RFC 9111, sections 5.2.1.5 and 3.5). It is asked last, so
 // that its reasons are never the response's.
-func personal(request http.Header, c *ResponseControl, v Vary) Reason {
+func (cache *Cache) personal(request http.Header, c *ResponseControl, v Vary) Reason {
 	switch {
 	case ParseRequestControl(request).NoStore:
 		return ReasonNoStoreAsked
+	case cache.Private:
 	case has(request, "Authorization") && !c.sharesAuthorized():
 		return ReasonAuthorization
 	case has(request, "Cookie") && !c.Public && !c.SharedMaxAge.Given && !v.Names("cookie"):
@@ -140,7 +178,7 @@ func storableStatus(status int, h http.Header, c *ResponseControl) bool {
 	if c.MustUnderstand && !understood(status) {
 		return false
 	}
-	return heuristicallyCacheable(status) || c.Public || c.MaxAge.Given || c.SharedMaxAge.Given || has(h, "Expires")
+	return heuristicallyCacheable(status) || c.Public || c.MaxAge.Given || c.SharedMaxAge.Given || !c.Targeted && has(h, "Expires")
 }
 
 // understood reports whether this cache does what a status code asks of caches
@@ -158,15 +196,17 @@ func understood(status int) bool {
 }
 
 // reuse decides who may have a response that may be stored (RFC 9111, sections
-// 4 and 4.2).
+// 4 and 4.2). One that is not fit for others can be kept for validation.
 func reuse(p *Policy, c *ResponseControl, life lifetime, age ages) (Outcome, Reason) {
 	switch ttl := p.TTL(); {
+	case c.NoCache:
+		return Validate, ReasonNoCache
 	case ttl > 0, -ttl < p.StaleFor:
 		return Keep, NoReason
 	case life.length > age.least && !c.MustRevalidate && !c.ProxyRevalidate:
 		return Share, ReasonSlow
 	case life.explicit:
-		return Pass, ReasonExpired
+		return Validate, ReasonExpired
 	}
-	return Pass, ReasonNoLifetime
+	return Validate, ReasonNoLifetime
 }

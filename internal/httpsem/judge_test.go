@@ -1,6 +1,7 @@
 package httpsem
 
 import (
+	"math"
 	"net/http"
 	"testing"
 	"time"
@@ -28,14 +29,27 @@ func TestSection3WhatIsKept(t *testing.T) {
 		{"public and nothing else", 200, "Cache-Control: public", Pass, ReasonNoLifetime},
 		{"5.2.2.1 max-age=0", 200, "Cache-Control: max-age=0", Pass, ReasonExpired},
 		{"5.2.2.1 public, max-age=0", 200, "Cache-Control: public, max-age=0", Pass, ReasonExpired},
+		{"5.2.2.1 max-age=0 with an ETag", 200, "Cache-Control: max-age=0\nETag: \"a\"", Validate, ReasonExpired},
+		{"5.2.2.1 max-age=0, must-revalidate with an ETag", 200, "Cache-Control: max-age=0, must-revalidate\nETag: \"a\"", Validate, ReasonExpired},
+		{"3 an ETag and no lifetime", 200, "ETag: \"a\"", Validate, ReasonNoLifetime},
+		{"3 an ETag and no lifetime, of a status that needs one", 302, "ETag: \"a\"", Pass, ReasonStatus},
 		{"5.3 Expires: 0", 200, "Expires: 0", Pass, ReasonExpired},
 		{"5.3 Expires now", 200, "Expires: " + at(0), Pass, ReasonExpired},
 		{"5.3 Expires in a second", 200, "Expires: " + at(1), Keep, NoReason},
-		{"5.2.2.4 no-cache", 200, "Cache-Control: no-cache, max-age=60\nETag: \"a\"", Pass, ReasonNoCache},
-		{"5.2.2.4 no-cache for a field", 200, `Cache-Control: max-age=60, no-cache="x"`, Pass, ReasonNoCache},
+		{"5.2.2.4 no-cache", 200, "Cache-Control: no-cache, max-age=60", Pass, ReasonNoCache},
+		{"5.2.2.4 no-cache with an ETag", 200, "Cache-Control: no-cache, max-age=60\nETag: \"a\"", Validate, ReasonNoCache},
+		{"5.2.2.4 no-cache with an invalid ETag", 200, "Cache-Control: no-cache, max-age=60\nETag: a", Pass, ReasonNoCache},
+		{"5.2.2.4 no-cache with Last-Modified", 200, "Cache-Control: no-cache\nLast-Modified: " + at(-60), Validate, ReasonNoCache},
+		{"5.2.2.4 no-cache for a field", 200, `Cache-Control: max-age=60, no-cache="x"`, Keep, NoReason},
+		{"5.2.2.4 no-cache for a field and for all", 200, `Cache-Control: max-age=60, no-cache="x", no-cache`, Pass, ReasonNoCache},
 		{"5.2.2.5 no-store", 200, "Cache-Control: no-store, max-age=60", Pass, ReasonNoStore},
 		{"5.2.2.7 private", 200, "Cache-Control: private, max-age=60", Pass, ReasonPrivate},
-		{"5.2.2.7 private for a field", 200, `Cache-Control: max-age=60, private="set-cookie"`, Pass, ReasonPrivate},
+		{"5.2.2.7 private for a field", 200, `Cache-Control: max-age=60, private="set-cookie"`, Keep, NoReason},
+		{"5.2.2.7 private for a field and for all", 200, `Cache-Control: max-age=60, private, private="set-cookie"`, Pass, ReasonPrivate},
+		{"5.2.2.7 private for Set-Cookie, and a cookie", 200, "Cache-Control: max-age=60, private=\"set-cookie\"\nSet-Cookie: a=b", Keep, NoReason},
+		{"5.2.2.4 no-cache for Set-Cookie, and a cookie", 200, "Cache-Control: max-age=60, no-cache=Set-Cookie\nSet-Cookie: a=b", Keep, NoReason},
+		{"5.2.2.7 private for Set-Cookie2, and a cookie", 200, "Cache-Control: max-age=60, private=\"set-cookie2\"\nSet-Cookie: a=b", Pass, ReasonSetCookie},
+		{"5.2.2.7 private for what is no list", 200, `Cache-Control: max-age=60, private="a b"`, Pass, ReasonPrivate},
 		{"5.2.2.7 private and public", 200, "Cache-Control: public, private, max-age=60", Pass, ReasonPrivate},
 		{"5.2.2.7 private and s-maxage", 200, "Cache-Control: s-maxage=60, private", Pass, ReasonPrivate},
 		{"5.2 malformed", 200, "Cache-Control: max-age=60, private;", Pass, ReasonMalformed},
@@ -50,6 +64,7 @@ func TestSection3WhatIsKept(t *testing.T) {
 		{"RFC 5861 stale when sent, after it", 200, "Cache-Control: max-age=60, stale-while-revalidate=2\nAge: 62", Pass, ReasonExpired},
 		{"RFC 5861 beside must-revalidate", 200, "Cache-Control: max-age=0, must-revalidate, stale-while-revalidate=60", Pass, ReasonExpired},
 		{"RFC 5861 stale-if-error alone", 200, "Cache-Control: max-age=0, stale-if-error=60", Pass, ReasonExpired},
+		{"RFC 5861 stale-if-error with an ETag", 200, "Cache-Control: max-age=0, stale-if-error=60\nETag: \"a\"", Validate, ReasonExpired},
 
 		{"15.1 a status with heuristics", 404, "Cache-Control: max-age=60", Keep, NoReason},
 		{"15.1 another without lifetime", 302, "Last-Modified: " + at(-60), Pass, ReasonStatus},
@@ -70,7 +85,7 @@ func TestSection3WhatIsKept(t *testing.T) {
 		{"5.2.2.3 must-understand alone, not understood", 451, "Cache-Control: must-understand, max-age=60", Pass, ReasonStatus},
 		{"5.2.2.3 must-understand with an argument", 200, "Cache-Control: must-understand=1, no-store, max-age=60", Pass, ReasonNoStore},
 	} {
-		p := Judge(exchange(c.status, c.response))
+		p := new(Cache).Judge(exchange(c.status, c.response))
 		is(t, c.name+": outcome", p.Outcome, c.outcome)
 		is(t, c.name+": reason", p.Reason, c.reason)
 	}
@@ -97,12 +112,14 @@ func TestSection35WhatARequestMakesItsOwn(t *testing.T) {
 		{"5.2.1.5 no-store", "Cache-Control: no-store", "Cache-Control: max-age=60", ReasonNoStoreAsked},
 		{"the response's own reason comes first", "Cookie: x\nAuthorization: x", "Cache-Control: max-age=60, private", ReasonPrivate},
 		{"also when it is about time", "Cookie: x", "Cache-Control: max-age=0", ReasonExpired},
+		{"also when it could be validated", "Cookie: x", "Cache-Control: max-age=0\nETag: \"a\"", ReasonExpired},
 	} {
 		x := exchange(200, c.response)
 		x.Request = header(c.request)
-		p := Judge(x)
+		p := new(Cache).Judge(x)
 		is(t, c.name+": reason", p.Reason, c.want)
 		is(t, c.name+": kept", p.Outcome == Keep, c.want == NoReason)
+		is(t, c.name+": its own", p.Outcome == Pass, c.want != NoReason)
 	}
 }
 
@@ -110,7 +127,7 @@ func TestSection3OnlyGETAndHEADAreKept(t *testing.T) {
 	for method, want := range map[string]Reason{"GET": NoReason, "HEAD": NoReason, "POST": ReasonMethod, "get": ReasonMethod, "PURGE": ReasonMethod} {
 		x := exchange(200, "Cache-Control: max-age=60")
 		x.Method = method
-		is(t, method, Judge(x).Reason, want)
+		is(t, method, new(Cache).Judge(x).Reason, want)
 	}
 }
 
@@ -136,13 +153,13 @@ func TestSection42AFetchThatTakesItsLifetimeIsSharedAndNotKept(t *testing.T) {
 	} {
 		x := exchange(200, c.response)
 		x.Requested = now.Add(-c.delay)
-		p := Judge(x)
+		p := new(Cache).Judge(x)
 		is(t, c.name+": outcome", p.Outcome, c.outcome)
 		is(t, c.name+": reason", p.Reason, c.reason)
 	}
 	x := exchange(200, "Cache-Control: max-age=1")
 	x.Requested, x.Request = now.Add(-second), header("Cookie: x")
-	is(t, "with a Cookie", Judge(x).Outcome, Pass)
+	is(t, "with a Cookie", new(Cache).Judge(x).Outcome, Pass)
 }
 
 func TestSection421Lifetimes(t *testing.T) {
@@ -175,7 +192,7 @@ func TestSection421Lifetimes(t *testing.T) {
 		{"5.4 Pragma", "Pragma: no-cache\nLast-Modified: " + at(-1000), 0, false},
 		{"5.4 Pragma beside max-age", "Pragma: no-cache\nCache-Control: max-age=5", 5 * second, false},
 	} {
-		p := Judge(exchange(200, c.response))
+		p := new(Cache).Judge(exchange(200, c.response))
 		is(t, c.name+": lifetime", p.Lifetime, c.lifetime)
 		is(t, c.name+": heuristic", p.Heuristic, c.guessed)
 	}
@@ -183,30 +200,34 @@ func TestSection421Lifetimes(t *testing.T) {
 
 func TestSection424WindowsAndWhatForbidsStale(t *testing.T) {
 	const windows = ", stale-while-revalidate=2, stale-if-error=3"
+	const forever = math.MaxInt64
 	for _, c := range []struct {
 		control string
 		want    Policy
 	}{
-		{"max-age=60", Policy{Lifetime: 60 * second}},
-		{"max-age=60" + windows, Policy{Lifetime: 60 * second, StaleFor: 2 * second, StaleOnError: 3 * second}},
+		{"max-age=60", Policy{Lifetime: 60 * second, StaleOnOutage: forever}},
+		{"max-age=60" + windows, Policy{Lifetime: 60 * second, StaleFor: 2 * second, StaleOnError: 3 * second, StaleOnOutage: 3 * second}},
 		{"max-age=60, must-revalidate" + windows, Policy{Lifetime: 60 * second, MustRevalidate: true}},
 		{"max-age=60, proxy-revalidate" + windows, Policy{Lifetime: 60 * second, MustRevalidate: true}},
 		{"s-maxage=60", Policy{Lifetime: 60 * second, MustRevalidate: true}},
-		{"s-maxage=60" + windows, Policy{Lifetime: 60 * second, StaleFor: 2 * second, StaleOnError: 3 * second, MustRevalidate: true}},
-		{"max-age=60, immutable", Policy{Lifetime: 60 * second, Immutable: true}},
-		{"max-age=60, stale-while-revalidate=x", Policy{Lifetime: 60 * second}},
+		{"s-maxage=60" + windows, Policy{Lifetime: 60 * second, StaleFor: 2 * second, StaleOnError: 3 * second, StaleOnOutage: 3 * second, MustRevalidate: true}},
+		{"max-age=60, immutable", Policy{Lifetime: 60 * second, Immutable: true, StaleOnOutage: forever}},
+		{"max-age=60, stale-while-revalidate=x", Policy{Lifetime: 60 * second, StaleOnOutage: forever}},
+		{"max-age=60, stale-if-error=0", Policy{Lifetime: 60 * second}},
 	} {
 		c.want.Outcome = Keep
-		is(t, c.control, Judge(exchange(200, "Cache-Control: "+c.control)), c.want)
+		is(t, c.control, new(Cache).Judge(exchange(200, "Cache-Control: "+c.control)), c.want)
 	}
+	guessed := Policy{Outcome: Keep, Lifetime: 100 * second, Heuristic: true, StaleOnOutage: forever}
+	is(t, "a heuristic lifetime", new(Cache).Judge(exchange(200, "Last-Modified: "+at(-1000))), guessed)
 	noCache := Policy{Reason: ReasonNoCache, Lifetime: 60 * second, MustRevalidate: true}
-	is(t, "no-cache", Judge(exchange(200, "Cache-Control: no-cache, max-age=60"+windows)), noCache)
+	is(t, "no-cache", new(Cache).Judge(exchange(200, "Cache-Control: no-cache, max-age=60"+windows)), noCache)
 }
 
 func TestAPolicySaysHowLongTheResponseStaysFresh(t *testing.T) {
 	x := exchange(200, "Cache-Control: max-age=60\nAge: 10")
 	x.Requested = now.Add(-500 * time.Millisecond)
-	p := Judge(x)
+	p := new(Cache).Judge(x)
 	is(t, "TTL", p.TTL(), 49500*time.Millisecond)
 }
 
@@ -240,7 +261,7 @@ func FuzzJudge(f *testing.F) {
 		x := exchange(status, "")
 		x.Response = http.Header{"Cache-Control": {control}, "Vary": {vary}, "Date": {date}, "Age": {age}, "Expires": {expires}}
 		x.Requested = now.Add(-second)
-		p := Judge(x)
+		p := new(Cache).Judge(x)
 		c := ParseResponseControl(x.Response)
 		switch {
 		case p.Outcome == Keep && (p.TTL() <= -p.StaleFor || p.Reason != NoReason):
@@ -253,7 +274,7 @@ func FuzzJudge(f *testing.F) {
 			t.Errorf("stale allowed where it is forbidden: %+v", p)
 		}
 		x.Response.Set("Set-Cookie", "a=b")
-		if p := Judge(x); p.Outcome != Pass {
+		if p := new(Cache).Judge(x); p.Outcome != Pass {
 			t.Errorf("Set-Cookie is for others: %+v", p)
 		}
 	})

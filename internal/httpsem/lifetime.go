@@ -15,8 +15,7 @@ type lifetime struct {
 	explicit bool
 }
 
-// lifetimeOf is freshness_lifetime of RFC 9111, section 4.2.1, for a shared
-// cache: s-maxage, max-age, Expires, in this order, and without any of these
+// lifetimeOf is freshness_lifetime of RFC 9111, section 4.2.1: s-maxage, max-age, Expires, in this order, and without any of these
 // the heuristic. Zero when nothing gives the response a lifetime.
 func lifetimeOf(status int, h http.Header, c *ResponseControl, received time.Time) lifetime {
 	switch {
@@ -24,10 +23,10 @@ func lifetimeOf(status int, h http.Header, c *ResponseControl, received time.Tim
 		return lifetime{c.SharedMaxAge.Value, true}
 	case c.MaxAge.Given:
 		return lifetime{c.MaxAge.Value, true}
-	case len(h["Expires"]) > 0:
+	case !c.Targeted && len(h["Expires"]) > 0:
 		return lifetime{untilExpires(h, received), true}
 	case c.Public || heuristicallyCacheable(status):
-		return lifetime{heuristic(h, received), false}
+		return lifetime{heuristic(h, c, received), false}
 	}
 	return lifetime{}
 }
@@ -51,8 +50,8 @@ func untilExpires(h http.Header, received time.Time) time.Duration {
 // without exactly one Last-Modified, nor where the origin sent Pragma:
 // no-cache, which means nothing in a response (section 5.4) and yet says that
 // somebody did not want it cached.
-func heuristic(h http.Header, received time.Time) time.Duration {
-	if len(h["Last-Modified"]) != 1 || pragmaNoCache(h) {
+func heuristic(h http.Header, c *ResponseControl, received time.Time) time.Duration {
+	if len(h["Last-Modified"]) != 1 || !c.Targeted && pragmaNoCache(h) {
 		return 0
 	}
 	modified, ok := parseDate(h["Last-Modified"][0], received)

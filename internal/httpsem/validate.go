@@ -23,19 +23,34 @@ func RemoveConditions(request http.Header) {
 // request is unconditional.
 func AddValidators(request, stored http.Header) bool {
 	RemoveConditions(request)
-	tag, tagged := storedETag(stored["Etag"])
-	if tagged {
+	tag, modified := validators(stored)
+	if tag != "" {
 		request["If-None-Match"] = []string{tag}
 	}
-	lines := stored["Last-Modified"]
-	if len(lines) != 1 {
-		return tagged
+	if modified != "" {
+		request["If-Modified-Since"] = []string{modified}
 	}
-	if _, ok := parseDate(lines[0], originDate(stored, time.Time{})); !ok {
-		return tagged
+	return tag != "" || modified != ""
+}
+
+// validators gives the ETag and the Last-Modified by which a response can be
+// validated, empty where it is not there once and valid.
+func validators(stored http.Header) (tag, modified string) {
+	if only, ok := storedETag(stored["Etag"]); ok {
+		tag = only
 	}
-	request["If-Modified-Since"] = []string{lines[0]}
-	return true
+	if lines := stored["Last-Modified"]; len(lines) == 1 {
+		if _, ok := parseDate(lines[0], originDate(stored, time.Time{})); ok {
+			modified = lines[0]
+		}
+	}
+	return tag, modified
+}
+
+// validatable reports whether a response has a validator.
+func validatable(stored http.Header) bool {
+	tag, modified := validators(stored)
+	return tag != "" || modified != ""
 }
 
 // Confirms reports whether a 304, sent in answer to AddValidators, is about this

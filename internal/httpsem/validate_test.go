@@ -59,7 +59,7 @@ func TestSection32A304FreshensTheStoredHeader(t *testing.T) {
 
 	x := exchange(200, "")
 	x.Response = got
-	is(t, "judged again", Judge(x).Reason, ReasonSetCookie)
+	is(t, "judged again", new(Cache).Judge(x).Reason, ReasonSetCookie)
 
 	is(t, "a 304 without Date", Freshen(stored, http.Header{})["Date"], nil)
 }
