@@ -68,6 +68,29 @@ func (b *Body) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
+// Discard skips the next n bytes without copying them, and waits for those that
+// are still to come as Read does. An error says why it skipped fewer.
+func (b *Body) Discard(n int64) (skipped int64, err error) {
+	if n < 0 {
+		return 0, fmt.Errorf("corral: discard %d bytes of a body: give a number of 0 or more", n)
+	}
+	for skipped < n {
+		data, err := b.next()
+		if err != nil {
+			return skipped, err
+		}
+		step := int(min(n-skipped, int64(len(data))))
+		b.advance(step)
+		skipped += int64(step)
+	}
+	return skipped, nil
+}
+
+// Again gives another reader of the same body, from its beginning, which ends
+// with ctx at the latest and must be closed; nil when the beginning is no longer
+// there, or nobody may join the body any more.
+func (b *Body) Again(ctx context.Context) *Body { return b.of.join(ctx, false) }
+
 // Close gives up the rest of the body. It is safe to call it twice.
 func (b *Body) Close() error {
 	b.leave(io.ErrClosedPipe)

@@ -77,7 +77,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		bulkhead: bulkhead{free: o.MaxLoads},
 		rate:     newRate(o.LoadsPerSecond, o.Burst),
 		budget:   newBudget(o.RetryBudget),
-		standard: windows{staleFor: o.StaleFor, staleOnError: o.StaleOnError, beta: o.EarlyRefresh},
+		standard: windows{staleFor: o.StaleFor, staleOnError: o.StaleOnError, staleOnOutage: o.StaleOnOutage, beta: o.EarlyRefresh},
 		draw:     randomDraw,
 	}
 	c.table = table.New(table.Config[entry[V]]{

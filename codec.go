@@ -24,7 +24,10 @@ func (c *Cache[V]) decode(f *flight[V], from *Record) (r *record[V], weight int6
 		value: value, born: now - int64(from.Age), expiry: later(now, from.TTL),
 		revision: from.Revision, version: f.id,
 		more: &more{
-			windows: windows{staleFor: from.StaleFor, staleOnError: from.StaleOnError, beta: from.EarlyRefresh, cost: from.Cost},
+			windows: windows{
+				staleFor: from.StaleFor, staleOnError: from.StaleOnError, staleOnOutage: from.StaleOnOutage,
+				beta: from.EarlyRefresh, cost: from.Cost,
+			},
 			outcome: from.Outcome, tags: from.Tags, slots: c.rules.slots(from.Tags), validator: from.Validator, elsewhere: true,
 		},
 	}
@@ -68,7 +71,7 @@ func (c *Cache[V]) describeRecord(r *record[V]) *Record {
 	to := &Record{
 		BodySize: -1, Revision: r.revision,
 		Age: time.Duration(now - r.born), TTL: remaining(r.expiry, now),
-		StaleFor: w.staleFor, StaleOnError: w.staleOnError, EarlyRefresh: w.beta, Cost: w.cost,
+		StaleFor: w.staleFor, StaleOnError: w.staleOnError, StaleOnOutage: w.staleOnOutage, EarlyRefresh: w.beta, Cost: w.cost,
 	}
 	if r.more != nil {
 		to.Tags, to.Validator, to.Outcome = r.more.tags, r.more.validator, r.more.outcome

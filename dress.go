@@ -26,7 +26,7 @@ func (c *Cache[V]) item(r *record[V]) Item[V] {
 	w := c.windowsOf(r)
 	item := Item[V]{
 		Value: r.value, TTL: remaining(r.expiry, r.born),
-		StaleFor: w.staleFor, StaleOnError: w.staleOnError, EarlyRefresh: w.beta,
+		StaleFor: w.staleFor, StaleOnError: w.staleOnError, StaleOnOutage: w.staleOnOutage, EarlyRefresh: w.beta,
 	}
 	if r.more != nil {
 		item.Tags, item.Validator, item.Outcome = r.more.tags, r.more.validator, r.more.outcome

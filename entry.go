@@ -68,11 +68,11 @@ type record[V any] struct {
 // more is what most values do not have.
 type more struct {
 	windows
-	outcome   Outcome
 	tags      []string
 	slots     []uint16
 	validator string
 	body      *growing
+	outcome   Outcome
 	elsewhere bool // computed by another process: R1 must look at keys too
 }
 
@@ -130,9 +130,8 @@ func (e *entry[V]) ask(c *Cache[V], q *query[V]) reply[V] {
 	defer e.mu.Unlock()
 	r := e.currentLocked(c)
 	f := e.flight
-	state := spent
 	if r != nil {
-		state = judge(now, r.expiry, c.windowsOf(r), c.draw)
+		state := judge(now, r.expiry, c.windowsOf(r), c.draw)
 		if q.takes(r, state, now) {
 			answer := reply[V]{verdict: give, record: r, early: state == early}
 			if state != fresh && f == nil {
@@ -153,7 +152,7 @@ func (e *entry[V]) ask(c *Cache[V], q *query[V]) reply[V] {
 	} else if err = c.admit(q); err == nil {
 		return e.leadLocked(c, q, r)
 	}
-	if r != nil && q.covers(r, state, now) {
+	if r != nil && q.covers(c, r, err, now) {
 		return reply[V]{verdict: give, record: r, err: err}
 	}
 	return reply[V]{verdict: deny, err: err}

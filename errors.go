@@ -17,6 +17,7 @@ import (
 //	ErrNoLoader         Get on a cache made with a nil loader      use GetWith
 //	ErrNotFound         the loader knows no value for this key     treat as absent
 //	ErrLoadTimeout      no outcome within LoadTimeout              retry later; the key is free again
+//	ErrOutage           the source could not be reached            retry later
 //	ErrOverloaded       a limit with a name was reached            do not retry at once; shed load
 //	ErrCycle            the load waits, in the end, for itself     mend the loader
 //	ErrPanic            the loader panicked or called Goexit       mend the loader
@@ -28,7 +29,8 @@ var (
 	ErrInvalidKey      = errors.New("corral: invalid key")
 	ErrNoLoader        = errors.New("corral: no loader: the cache was made with a nil loader; use GetWith")
 	ErrNotFound        = errors.New("corral: not found")
-	ErrLoadTimeout     = errors.New("corral: load timed out")
+	ErrOutage          = errors.New("corral: outage")
+	ErrLoadTimeout     = Outage(errors.New("corral: load timed out"))
 	ErrOverloaded      = errors.New("corral: overloaded")
 	ErrCycle           = errors.New("corral: load cycle")
 	ErrPanic           = errors.New("corral: loader panicked")
@@ -146,6 +148,29 @@ func NoRetry(err error) error {
 type noRetry struct{ error }
 
 func (e *noRetry) Unwrap() error { return e.error }
+
+// Outage wraps a loader's error that says nothing about the value, because the
+// source could not be reached or did not answer: errors.Is(err, ErrOutage)
+// holds for it, and StaleOnOutage says for how long a value covers it. Every
+// other failure goes by StaleOnError. It may be inside or outside of RetryAfter
+// and NoRetry. It is nil for a nil error.
+func Outage(err error) error {
+	switch advice := err.(type) {
+	case nil:
+		return nil
+	case *retryAfter:
+		return &retryAfter{Outage(advice.error), advice.pause}
+	case *noRetry:
+		return &noRetry{Outage(advice.error)}
+	}
+	return &outage{err}
+}
+
+type outage struct{ error }
+
+func (e *outage) Unwrap() error { return e.error }
+
+func (e *outage) Is(target error) bool { return target == ErrOutage }
 
 // overloaded names the limit that refused a call.
 func overloaded(limit string, value any) error {

@@ -229,14 +229,14 @@ func (c *Cache[V]) tooStale(q *query[V], out *result[V]) bool {
 // cover answers with a value that may stand in for a load that failed with
 // err, or is slow, if there is one.
 func (c *Cache[V]) cover(q *query[V], err error) bool {
-	r, ok := c.coverable(q)
+	r, ok := c.coverable(q, err)
 	if ok {
 		c.staleGiven(q, r, err)
 	}
 	return ok
 }
 
-func (c *Cache[V]) coverable(q *query[V]) (*record[V], bool) {
+func (c *Cache[V]) coverable(q *query[V], err error) (*record[V], bool) {
 	e := c.table.Get(q.key)
 	if e == nil {
 		return nil, false
@@ -245,8 +245,7 @@ func (c *Cache[V]) coverable(q *query[V]) (*record[V], bool) {
 	if r == nil || !c.rules.untouched(r.slots(), r.revision, forever) {
 		return nil, false
 	}
-	now := c.now()
-	return r, q.covers(r, judge(now, r.expiry, c.windowsOf(r), c.draw), now)
+	return r, q.covers(c, r, err, c.now())
 }
 
 // loadApart loads for one caller only, beside the key's entry.

@@ -102,11 +102,13 @@ func (q *query[V]) takes(r *record[V], state freshness, now int64) bool {
 	return now < later(r.expiry, q.demand.maxStale)
 }
 
-// covers reports whether a value may stand in when a load fails.
-func (q *query[V]) covers(r *record[V], state freshness, now int64) bool {
+// covers reports whether a value may stand in for a load that came to err; nil
+// is for one that is slow.
+func (q *query[V]) covers(c *Cache[V], r *record[V], err error, now int64) bool {
 	if q.demand.noStale || q.demand.fresh {
 		return false
 	}
+	state := judge(now, r.expiry, c.windowsOf(r).facing(err), c.draw)
 	return state.usableOnError() || now < later(r.expiry, q.demand.maxStale)
 }
 
@@ -236,7 +238,7 @@ func (c *Cache[V]) awaitSoftly(q *query[V], f *flight[V], leader bool) (settled 
 			f.e.leave(c, f, leader, false)
 			return false, ended(q.ctx)
 		case <-timer.C:
-			if _, ok := c.coverable(q); ok {
+			if _, ok := c.coverable(q, nil); ok {
 				f.e.leave(c, f, leader, true)
 				return false, nil
 			}

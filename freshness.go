@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -11,6 +12,9 @@ import (
 //	───────────┼────────────┼────────────────┼──────────────────┼─────────────▶
 //	           │ fresh/early│     stale      │     fallback     │    spent
 //
+// For a load that fails with an outage, staleOnOutage stands in the place of
+// staleOnError; either may be the wider one.
+//
 // An instant on a boundary belongs to what is right of it. The windows may
 // overlap: the wider one ends usability on error.
 type freshness uint8
@@ -19,16 +23,26 @@ const (
 	fresh    freshness = iota // hand it out
 	early                     // hand it out and refresh it behind: XFetch's draw
 	stale                     // hand it out and refresh it behind: within staleFor
-	fallback                  // hand it out only when a load fails: within staleOnError
+	fallback                  // hand it out only when a load fails: within staleOnError, or staleOnOutage
 	spent                     // of use for validation only
 )
 
 // windows are how a value may be used around its expiry.
 type windows struct {
-	staleFor     time.Duration
-	staleOnError time.Duration
-	beta         float64       // XFetch's β; 0 is off
-	cost         time.Duration // XFetch's Δ: how long the value took to compute
+	staleFor      time.Duration
+	staleOnError  time.Duration
+	staleOnOutage time.Duration
+	beta          float64       // XFetch's β; 0 is off
+	cost          time.Duration // XFetch's Δ: how long the value took to compute
+}
+
+// facing is the windows as they count beside a load that came to err; nil is
+// for one that is slow.
+func (w windows) facing(err error) windows {
+	if errors.Is(err, ErrOutage) {
+		w.staleOnError = w.staleOnOutage
+	}
+	return w
 }
 
 // judge decides what a value that is fresh until expiry is at now. draw gives

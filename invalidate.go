@@ -16,23 +16,34 @@ import (
 // elsewhere; it is in force in this process unless a Coordinator decides.
 // Repeat it.
 func (c *Cache[V]) Invalidate(ctx context.Context, keys ...string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	return c.invalidate(ctx, Target{Keys: keys})
+	return c.Purge(ctx, Target{Keys: keys})
 }
 
 // InvalidateTags is Invalidate for all values that carry one of the tags.
 func (c *Cache[V]) InvalidateTags(ctx context.Context, tags ...string) error {
-	if len(tags) == 0 {
+	return c.Purge(ctx, Target{Tags: tags})
+}
+
+// InvalidatePrefixes is Invalidate for all values whose key begins with one of
+// the prefixes: all there are, with the empty one. It looks at every entry.
+func (c *Cache[V]) InvalidatePrefixes(ctx context.Context, prefixes ...string) error {
+	return c.Purge(ctx, Target{Prefixes: prefixes})
+}
+
+// Purge is Invalidate for all that a target concerns. With Target.Soft no value
+// goes: once it has returned nil, no later Get is given as fresh a value whose
+// load began before. A load that is running lands already expired, and answers
+// nobody who asked later unless StaleFor allows it.
+func (c *Cache[V]) Purge(ctx context.Context, target Target) error {
+	if target.empty() {
 		return nil
 	}
-	return c.invalidate(ctx, Target{Tags: tags})
+	return c.invalidate(ctx, target)
 }
 
 // InvalidateAll is Invalidate for every value.
 func (c *Cache[V]) InvalidateAll(ctx context.Context) error {
-	return c.invalidate(ctx, Target{All: true})
+	return c.Purge(ctx, Target{All: true})
 }
 
 func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
@@ -126,7 +137,7 @@ func (c *Cache[V]) watchOnce() error {
 }
 
 // empty reports whether an invalidation only moves the revision on.
-func (t *Target) empty() bool { return len(t.Keys)+len(t.Tags) == 0 && !t.All }
+func (t *Target) empty() bool { return len(t.Keys)+len(t.Prefixes)+len(t.Tags) == 0 && !t.All }
 
 // keepable is R2.
 func (c *Cache[V]) keepable(key string, r *record[V]) bool {

@@ -22,13 +22,18 @@ const (
 	// else: every waiter is released to load for itself, and for PassTTL
 	// later callers do not park for this key.
 	Pass
+	// Validate is Pass for a value that is kept all the same, for validation
+	// only: later loads of the key, those beside the mark included, are given
+	// it as prev, and no caller is ever given it.
+	Validate
 	// NotModified keeps the value that the loader was given as prev, with the
-	// times of the item. The item's Value is not looked at.
+	// times of the item. The item's Value is not looked at. A prev that was
+	// kept by Validate stays what it is: the outcome is Validate again.
 	NotModified
 )
 
 func (o Outcome) String() string {
-	return [...]string{"keep", "share", "pass", "not modified"}[o&3]
+	return [...]string{"keep", "share", "pass", "validate", "not modified"}[o%5]
 }
 
 // An Item is a value with what the cache is to know about it. Loaders return
@@ -48,14 +53,16 @@ type Item[V any] struct {
 	// Jitter overrides Options.Jitter; negative means none. Lifetimes that an
 	// upstream declared are usually not jittered.
 	Jitter float64
-	// StaleFor and StaleOnError override the Options. Both count from the end
-	// of TTL.
-	StaleFor     time.Duration
-	StaleOnError time.Duration
+	// StaleFor, StaleOnError and StaleOnOutage override the Options. All count
+	// from the end of TTL. Zero in StaleOnOutage is the item's own
+	// StaleOnError, where it sets one.
+	StaleFor      time.Duration
+	StaleOnError  time.Duration
+	StaleOnOutage time.Duration
 	// EarlyRefresh overrides Options.EarlyRefresh; negative means none.
 	EarlyRefresh float64
-	// PassTTL overrides Options.PassTTL for the outcome Pass; negative means
-	// that no mark stays.
+	// PassTTL overrides Options.PassTTL for the outcomes Pass and Validate;
+	// negative means that no mark stays.
 	PassTTL time.Duration
 
 	// Tags name groups that the value belongs to, for InvalidateTags. At most

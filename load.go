@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,6 +186,9 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 		f.base.cancel(err)
 		item.refuse(f.ctx)
 		return err
+	}
+	if item.Outcome == Validate {
+		item.Outcome = Pass
 	}
 	if item.Outcome == Pass && item.PassTTL != 0 {
 		f.passTTL = max(item.PassTTL, 0)
@@ -408,9 +412,10 @@ func (c *Cache[V]) describe(item *Item[V], cost time.Duration) *record[V] {
 	ttl := lifetime(item.TTL, c.o.TTL, override(item.Jitter, c.o.Jitter), c.draw())
 	r := &record[V]{value: item.Value, born: now, expiry: later(now, ttl)}
 	w := windows{
-		staleFor:     override(item.StaleFor, c.o.StaleFor),
-		staleOnError: override(item.StaleOnError, c.o.StaleOnError),
-		beta:         override(item.EarlyRefresh, c.o.EarlyRefresh),
+		staleFor:      override(item.StaleFor, c.o.StaleFor),
+		staleOnError:  override(item.StaleOnError, c.o.StaleOnError),
+		staleOnOutage: override(cmp.Or(item.StaleOnOutage, item.StaleOnError), c.o.StaleOnOutage),
+		beta:          override(item.EarlyRefresh, c.o.EarlyRefresh),
 	}
 	if w == c.standard && w.beta == 0 && len(item.Tags) == 0 && item.Validator == "" &&
 		item.Body == nil && item.Tail == nil && (item.Outcome == Keep || item.Outcome == NotModified) {

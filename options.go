@@ -45,6 +45,10 @@ type Options[V any] struct {
 	// StaleOnError is how long after its TTL a value is handed out when a load
 	// fails or pauses after a failure (stale-if-error, RFC 5861). Default 0.
 	StaleOnError time.Duration
+	// StaleOnOutage is StaleOnError for loads that fail because the source
+	// could not be reached: with what Outage has wrapped, or ErrLoadTimeout.
+	// Default: StaleOnError; negative: none.
+	StaleOnOutage time.Duration
 	// EarlyRefresh is XFetch's β (Vattani et al., PVLDB 8(8), 2015): a fresh
 	// value is refreshed behind a hit with probability exp(-remaining/(β·Δ)),
 	// Δ being how long its load took. 1 is the paper's choice, more is
@@ -238,6 +242,7 @@ func (o Options[V]) withDefaults() Options[V] {
 		o.Size = defaultSize[V]()
 	}
 	o.Jitter = orDefault(o.Jitter, 0.1)
+	o.StaleOnOutage = orDefault(o.StaleOnOutage, o.StaleOnError)
 	o.LoadTimeout = orDefault(o.LoadTimeout, 30*time.Second)
 	o.StoreTimeout = orDefault(o.StoreTimeout, time.Second)
 	o.MaxStoreCalls = orDefault(o.MaxStoreCalls, 256)

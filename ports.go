@@ -121,23 +121,32 @@ type Record struct {
 	Body     io.ReadCloser
 	BodySize int64
 
-	Revision     uint64        // v: what was applied when its load began
-	Outcome      Outcome       // Keep or Share
-	Age          time.Duration // since it was computed
-	TTL          time.Duration // remaining; negative when stale
-	StaleFor     time.Duration // windows, from the end of TTL
-	StaleOnError time.Duration
-	EarlyRefresh float64       // β
-	Cost         time.Duration // how long it took to compute: XFetch's Δ
-	Tags         []string
-	Validator    string
+	Revision      uint64        // v: what was applied when its load began
+	Outcome       Outcome       // Keep or Share
+	Age           time.Duration // since it was computed
+	TTL           time.Duration // remaining; negative when stale
+	StaleFor      time.Duration // windows, from the end of TTL
+	StaleOnError  time.Duration
+	StaleOnOutage time.Duration
+	EarlyRefresh  float64       // β
+	Cost          time.Duration // how long it took to compute: XFetch's Δ
+	Tags          []string
+	Validator     string
 }
 
-// A Target says what an invalidation concerns.
+// A Target says what an invalidation concerns: the values under one of Keys,
+// under a key that begins with one of Prefixes, or that carry one of Tags; with
+// All, every value.
 type Target struct {
-	Keys []string
-	Tags []string
-	All  bool
+	Keys     []string
+	Prefixes []string
+	Tags     []string
+	All      bool
+	// Soft lets values stay that are in a process's memory: they count as
+	// expired from the moment at which the invalidation is applied there, so
+	// that stale windows count from then and validators stay of use. For what
+	// comes from elsewhere, and for stores and owners, it is as if not set.
+	Soft bool
 }
 
 // An Invalidation is a target with the revision at which it takes effect.

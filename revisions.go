@@ -84,7 +84,7 @@ func (r *revisions) apply(inv Invalidation) Invalidation {
 	for _, tag := range inv.Tags {
 		raise(&r.tags.Load()[r.slot(tag)], inv.Revision)
 	}
-	if inv.All {
+	if inv.All || len(inv.Prefixes) > 0 {
 		raise(&r.all, inv.Revision)
 	}
 	for _, key := range inv.Keys {

@@ -205,13 +205,13 @@ func recordsArrive(t *testing.T, m []*member) {
 	lease, parked := m[0].lease(t, "a"), m[1].join(deadline(t), m[1].request("a"))
 	filled := corral.Record{
 		Value: []byte("v\x00\xff"), BodySize: -1, Revision: m[0].revision(), Age: time.Second, TTL: time.Hour, StaleFor: 2 * time.Hour,
-		StaleOnError: 3 * time.Hour, EarlyRefresh: 1.5, Cost: 70 * time.Millisecond, Tags: []string{"x", "y"}, Validator: `"e"`,
+		StaleOnError: 3 * time.Hour, StaleOnOutage: 4 * time.Hour, EarlyRefresh: 1.5, Cost: 70 * time.Millisecond, Tags: []string{"x", "y"}, Validator: `"e"`,
 	}
 	copied := filled
 	fill(t, m[0], lease, &copied)
 	got := want(t, parked, corral.AnswerValue).Record
 	if string(got.Value) != string(filled.Value) || got.Body != nil || got.Revision != filled.Revision || got.Outcome != corral.Keep ||
-		got.StaleFor != filled.StaleFor || got.StaleOnError != filled.StaleOnError || got.EarlyRefresh != filled.EarlyRefresh ||
+		got.StaleFor != filled.StaleFor || got.StaleOnError != filled.StaleOnError || got.StaleOnOutage != filled.StaleOnOutage || got.EarlyRefresh != filled.EarlyRefresh ||
 		got.Cost != filled.Cost || !slices.Equal(got.Tags, filled.Tags) || got.Validator != filled.Validator ||
 		got.Age < filled.Age || got.Age > filled.Age+patience || got.TTL > filled.TTL || got.TTL < filled.TTL-patience {
 		t.Fatalf("got  %+v\nwant %+v", got, filled)

@@ -119,13 +119,13 @@ func TestStore(t *testing.T, open func(t *testing.T) corral.Store, options ...Op
 func everyFieldComesBack(t *testing.T, store corral.Store) {
 	want := corral.Record{
 		Value: []byte("v\x00\xff"), BodySize: -1, Revision: 1<<63 + 5, Outcome: corral.Share,
-		Age: 3 * time.Second, TTL: time.Hour, StaleFor: 2 * time.Hour, StaleOnError: corral.Forever, EarlyRefresh: 1.5,
+		Age: 3 * time.Second, TTL: time.Hour, StaleFor: 2 * time.Hour, StaleOnError: corral.Forever, StaleOnOutage: 4 * time.Hour, EarlyRefresh: 1.5,
 		Cost: 70 * time.Millisecond, Tags: []string{"x", "", "y z\n"}, Validator: `W/"1\2"`,
 	}
 	put(t, store, "a", &want)
 	got := mustGet(t, store, "a")
 	if !bytes.Equal(got.Value, want.Value) || got.Body != nil || got.Revision != want.Revision || got.Outcome != want.Outcome ||
-		got.StaleFor != want.StaleFor || got.StaleOnError != want.StaleOnError || got.EarlyRefresh != want.EarlyRefresh ||
+		got.StaleFor != want.StaleFor || got.StaleOnError != want.StaleOnError || got.StaleOnOutage != want.StaleOnOutage || got.EarlyRefresh != want.EarlyRefresh ||
 		got.Cost != want.Cost || !slices.Equal(got.Tags, want.Tags) || got.Validator != want.Validator {
 		t.Fatalf("got  %+v\nwant %+v", got, want)
 	}
