@@ -21,9 +21,10 @@ var mayImport = map[string][]string{
 	"internal/httpsem":   {},
 	"internal/docgen":    {},
 	"corraltest":         {""},
-	"metrics/prom":       {""},
+	"metrics/prom":       {"", "upstream"},
 	"metrics/otel":       {""},
 	"httpcache":          {"", "internal/httpsem"},
+	"upstream":           {},
 	"server":             {"", "httpcache", "metrics/prom"},
 	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
 }
