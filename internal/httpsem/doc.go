@@ -18,6 +18,8 @@
 //	            Identified     it may be answered from the cache, and is not to lead
 //	                           or join a fetch that others wait for
 //	hit         ParseRequestControl, RequestControl.Accepts, NotModified
+//	            Select         which parts of it, then ContentRange, Unsatisfied or
+//	                           a Multipart
 //	fetch       AddValidators  when an expired response is stored
 //	response    OriginFailure  before Judge, for stale-if-error
 //	            Freshen        when it is a 304 for our validators, then Judge

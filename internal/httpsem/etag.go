@@ -37,6 +37,10 @@ func weakMatch(a, b string) bool {
 	return strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/")
 }
 
+// strongMatch is strong comparison (RFC 9110, section 8.8.3.2): what is weak
+// matches nothing.
+func strongMatch(a, b string) bool { return a == b && a[0] == '"' }
+
 // listsETag reports whether an If-None-Match field names a tag by weak comparison
 // (RFC 9110, section 13.1.2). A list that breaks the grammar counts up to
 // there.
