@@ -14,6 +14,7 @@ type content struct {
 	body    io.ReadCloser // nil: none
 	touched atomic.Bool   // Read was called
 	bad     atomic.Bool   // Read failed
+	over    atomic.Bool   // Read came to the end
 	lent    atomic.Bool   // there may be another attempt
 	closed  atomic.Bool   // by the attempt
 	ending  sync.Once
@@ -31,11 +32,16 @@ func newContent(body io.ReadCloser) *content {
 func (c *content) none() bool   { return c.body == nil }
 func (c *content) whole() bool  { return !c.touched.Load() }
 func (c *content) broken() bool { return c.bad.Load() }
+func (c *content) taken() bool  { return c.none() || c.over.Load() }
 
 func (c *content) Read(p []byte) (int, error) {
 	c.touched.Store(true)
 	n, err := c.body.Read(p)
-	if err != nil && err != io.EOF {
+	switch err {
+	case nil:
+	case io.EOF:
+		c.over.Store(true)
+	default:
 		c.bad.Store(true)
 	}
 	return n, err

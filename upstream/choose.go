@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"hash/fnv"
 	"math"
 	"slices"
 	"time"
@@ -139,8 +138,8 @@ func rendezvous(from []*member, key uint64) *member {
 	var best *member
 	highest := math.Inf(-1)
 	for _, m := range from {
-		// A number in (0, 1) from the upper 53 bits: its logarithm is below 0.
-		part := (float64(mix(key^m.seed)>>11) + 0.5) / (1 << 53)
+		// A number in (0, 1) from the upper 52 bits: its logarithm is below 0.
+		part := (float64(mix(key^m.seed)>>12) + 0.5) / (1 << 52)
 		if score := float64(m.weight) / -math.Log(part); score > highest {
 			highest, best = score, m
 		}
@@ -148,14 +147,18 @@ func rendezvous(from []*member, key uint64) *member {
 	return best
 }
 
-// hash is FNV-1a: it must be the same in every process, which maphash is not.
-func hash(text ...string) uint64 {
-	h := fnv.New64a()
-	for _, t := range text {
-		h.Write([]byte(t))
-		h.Write([]byte{0})
+// hash is FNV-1a of texts, each with a zero byte at its end: it must be the same
+// in every process, which maphash is not.
+func hash(texts ...string) uint64 {
+	const basis, prime = 0xcbf29ce484222325, 0x100000001b3
+	h := uint64(basis)
+	for _, text := range texts {
+		for i := range len(text) {
+			h = (h ^ uint64(text[i])) * prime
+		}
+		h *= prime
 	}
-	return h.Sum64()
+	return h
 }
 
 // mix spreads each bit of a number over all (the finaliser of splitmix64).

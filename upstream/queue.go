@@ -54,9 +54,8 @@ func (p *Pool) join(key uint64) (*waiter, error) {
 		return nil, p.fault(ErrClosed)
 	}
 	w := &waiter{key: key}
-	p.budget.request(now)
 	if p.queue.Len() == 0 { // P2
-		if s, ok := p.takeLocked(now, key, nil); ok {
+		if s, ok := p.takeLocked(now, key); ok {
 			w.seat = s
 			return w, nil
 		}
@@ -82,22 +81,23 @@ func (p *Pool) giveUp(w *waiter, err error) (seat, error) {
 			if errors.Is(err, ErrBusy) {
 				p.refused++
 			}
-			p.admitLocked(time.Now())
 			return seat{}, err
 		}
 	}
 	return w.seat, w.err
 }
 
-// takeLocked gives a seat if there is one that may be had now.
-func (p *Pool) takeLocked(now time.Time, key uint64, tried []*member) (seat, bool) {
+// takeLocked gives a new request a seat if there is one that may be had now. By
+// C4 that does not depend on the key.
+func (p *Pool) takeLocked(now time.Time, key uint64) (seat, bool) {
 	if p.rate.wait(now) > 0 {
 		return seat{}, false
 	}
-	m := p.roster.choose(now, key, tried)
+	m := p.roster.choose(now, key, nil)
 	if m == nil {
 		return seat{}, false
 	}
+	p.budget.request(now)
 	return p.seatLocked(now, m), true
 }
 
@@ -168,7 +168,7 @@ func (p *Pool) leave(s *server) {
 func (p *Pool) admitLocked(now time.Time) {
 	for e := p.queue.Front(); e != nil; e = p.queue.Front() {
 		w := e.Value.(*waiter)
-		got, ok := p.takeLocked(now, w.key, nil)
+		got, ok := p.takeLocked(now, w.key)
 		if !ok {
 			p.wakeLocked(now)
 			return

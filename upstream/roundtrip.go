@@ -14,7 +14,15 @@ import (
 // RoundTrip implements http.RoundTripper. The request's scheme and host choose
 // no server; its host is the Host field, if req.Host is empty.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := &exchange{p: p, req: req, key: hash(req.URL.Scheme, host(req), req.URL.RequestURI()), content: newContent(req.Body)}
+	x := &exchange{p: p, req: req, content: newContent(req.Body)}
+	x.tried = x.room[:0]
+	if req.URL == nil {
+		x.content.end()
+		return nil, p.fault(errors.New("the request has no URL"))
+	}
+	if p.o.Policy == Hash {
+		x.key = hash(req.URL.Scheme, host(req), req.URL.RequestURI())
+	}
 	at, err := p.enter(req.Context(), x.key)
 	if err != nil {
 		x.content.end()
@@ -55,8 +63,9 @@ type exchange struct {
 	key     uint64
 	content *content
 	tried   []*member
-	seen    *witness // of the last attempt
-	sent    int      // how often a connection was there to send it on
+	room    [2]*member // for tried, usually
+	seen    *witness   // of the last attempt
+	sent    int        // how often a connection was there to send it on
 }
 
 // attempt sends the request to one server.
@@ -89,6 +98,8 @@ func (x *exchange) blame(err error) outcome {
 	switch {
 	case x.content.broken():
 		return unknown
+	case ctx.Err() != nil && !x.content.taken():
+		return unknown // the client may have been the slow one
 	case ctx.Err() != nil:
 		return x.p.blameCause(context.Cause(ctx))
 	case x.seen.wrote.Load(), x.seen.unreachable():
