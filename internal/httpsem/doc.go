@@ -26,6 +26,10 @@
 //	            Cache.Judge    keep, share, keep for validation or pass, for how
 //	                           long, without which fields, and why
 //	            StoredHeader   what is kept of the header
+//	            Tags           by what names it can be purged
+//	            PartsOf, Combine
+//	                           instead, when it is a part
+//	            FreshenByHead  when it answers a HEAD and a GET is stored
 //	any         Invalidated, AppendStatus, AppendVia
 //
 // # What waiters may be given

@@ -49,7 +49,7 @@ func Select(request, stored http.Header, size int64) (spans []Span, code int) {
 	case len(spans) == 0:
 		return nil, http.StatusRequestedRangeNotSatisfiable
 	}
-	return joinSpans(spans), http.StatusPartialContent
+	return joinSpans(spans, spanGap), http.StatusPartialContent
 }
 
 // rangeHolds reports whether If-Range, when it is there, names the stored
@@ -145,13 +145,13 @@ func parsePosition(s string) (position int64, ok bool) {
 	return position, s != ""
 }
 
-// joinSpans makes one of spans that overlap or whose gap is not worth a part
-// (RFC 9110, section 15.3.7.2). The spans are in ascending order.
-func joinSpans(spans []Span) []Span {
+// joinSpans makes one of spans that overlap or whose gap is shorter than
+// gap bytes (RFC 9110, section 15.3.7.2). The spans are in ascending order.
+func joinSpans(spans []Span, gap int64) []Span {
 	joined := spans[:1]
 	for _, next := range spans[1:] {
 		last := &joined[len(joined)-1]
-		if next.Start-last.end() >= spanGap {
+		if next.Start-last.end() >= gap {
 			joined = append(joined, next)
 			continue
 		}

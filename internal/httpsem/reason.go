@@ -16,6 +16,9 @@ const (
 	ReasonUpgrade      // asks for another protocol, or names the target "*"
 	ReasonPrecondition // If-Match or If-Unmodified-Since, for the origin to judge
 	ReasonNoStoreAsked // the client's no-store
+	ReasonRule         // a rule of the configuration
+	ReasonPath         // servers may differ about which path it names
+	ReasonUnkeyed      // a field that could change the answer for others
 
 	// Of the request, seen when the answer does not make up for it (Judge).
 
@@ -35,6 +38,7 @@ const (
 	ReasonNoLifetime // no lifetime, stated or heuristic
 	ReasonExpired    // expired when it was sent
 	ReasonSlow       // expired while it was fetched
+	ReasonTooLarge   // larger than what is kept
 )
 
 var reasonTexts = [...]string{
@@ -45,6 +49,9 @@ var reasonTexts = [...]string{
 	ReasonUpgrade:       "upgrade",
 	ReasonPrecondition:  "precondition",
 	ReasonNoStoreAsked:  "request-no-store",
+	ReasonRule:          "rule",
+	ReasonPath:          "ambiguous-path",
+	ReasonUnkeyed:       "unkeyed-field",
 	ReasonAuthorization: "authorization",
 	ReasonCookie:        "cookie",
 	ReasonStatus:        "status",
@@ -58,6 +65,7 @@ var reasonTexts = [...]string{
 	ReasonNoLifetime:    "no-lifetime",
 	ReasonExpired:       "expired",
 	ReasonSlow:          "slow-fetch",
+	ReasonTooLarge:      "too-large",
 }
 
 func (r Reason) String() string { return reasonTexts[r] }

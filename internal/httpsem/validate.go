@@ -69,25 +69,3 @@ func Confirms(stored, update http.Header) bool {
 	}
 	return true
 }
-
-// Freshen gives the header of a stored response after a 304 has confirmed it
-// (RFC 9111, sections 3.2 and 4.3.4): each field of the 304 replaces the stored
-// one, but for hop-by-hop fields and those by which the stored body is framed
-// and coded. Date and Age are the 304's alone, since the old ones would count
-// time twice.
-//
-// The result is to be judged again, with the status of the stored response and
-// the times of the validation: a 304 may say private, or set a cookie.
-func Freshen(stored, update http.Header) http.Header {
-	h, update := stored.Clone(), update.Clone()
-	RemoveHopByHop(update)
-	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Content-Range"} {
-		delete(update, name)
-	}
-	delete(h, "Date")
-	delete(h, "Age")
-	for name, lines := range update {
-		h[name] = lines
-	}
-	return h
-}

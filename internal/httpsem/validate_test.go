@@ -1,9 +1,6 @@
 package httpsem
 
-import (
-	"net/http"
-	"testing"
-)
+import "testing"
 
 func TestSection431TheRequestThatValidates(t *testing.T) {
 	for _, c := range []struct {
@@ -46,22 +43,6 @@ func TestSection434Which304ConfirmsWhat(t *testing.T) {
 	} {
 		is(t, c.name, Confirms(header(c.stored), header(c.update)), c.want)
 	}
-}
-
-func TestSection32A304FreshensTheStoredHeader(t *testing.T) {
-	stored := header("Date: " + at(-60) + "\nETag: \"a\"\nContent-Length: 5\nContent-Encoding: gzip\nContent-Type: text/plain\nCache-Control: max-age=60\nX-A: 1\nX-A: 2\nX-B: 1\nAge: 9")
-	update := header("Date: " + at(0) + "\nETag: W/\"a\"\nContent-Length: 0\nContent-Encoding: br\nContent-Range: x\nContent-Type: text/html\nCache-Control: max-age=5\nX-A: 3\nConnection: close, x-c, cache-control\nX-C: 1\nKeep-Alive: 5\nSet-Cookie: a=b")
-	before, sent := stored.Clone(), update.Clone()
-	got := Freshen(stored, update)
-	is(t, "Freshen", got, header("Date: "+at(0)+"\nETag: W/\"a\"\nContent-Length: 5\nContent-Encoding: gzip\nContent-Type: text/html\nCache-Control: max-age=5\nX-A: 3\nX-B: 1\nSet-Cookie: a=b"))
-	is(t, "the stored header", stored, before)
-	is(t, "the 304", update, sent)
-
-	x := exchange(200, "")
-	x.Response = got
-	is(t, "judged again", new(Cache).Judge(x).Reason, ReasonSetCookie)
-
-	is(t, "a 304 without Date", Freshen(stored, http.Header{})["Date"], nil)
 }
 
 func TestSection31WhatIsStoredOfAHeader(t *testing.T) {
