@@ -137,7 +137,7 @@ func TestAHostHasOneSpellingOrIsRefused(t *testing.T) {
 		{"GET /p HTTP/1.1\r\nHost:", "400", ""},
 		{"GET /p HTTP/1.1", "400", ""},
 		{"GET /p HTTP/1.0", "400", ""},
-		{"CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443", "400", ""},
+		{"CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443", "405", ""},
 		{"GET * HTTP/1.1\r\nHost: shop.test", "400", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {

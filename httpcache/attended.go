@@ -24,16 +24,17 @@ type attended struct{ p *Proxy }
 
 func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 	p, way := t.p, passageOf(r)
+	route, tailTimeout := way.x.route, way.x.c.TailTimeout
 	way.fetch.asked.Store(true)
 	ctx, cancel := context.WithCancelCause(r.Context())
-	up := &upload{ReadCloser: r.Body, way: way, timeout: p.o.LoadTimeout}
-	up.watch = time.AfterFunc(p.o.LoadTimeout, func() { up.stalled(cancel) })
+	up := &upload{ReadCloser: r.Body, way: way, timeout: route.LoadTimeout}
+	up.watch = time.AfterFunc(route.LoadTimeout, func() { up.stalled(cancel) })
 	r = r.WithContext(ctx)
 	if r.Body != nil {
 		r.Body = up
 	}
 	start := p.now()
-	res, err := p.transport.RoundTrip(r)
+	res, err := route.Transport.RoundTrip(r)
 	way.fetch.took.Store(int64(p.now().Sub(start)))
 	up.end()
 	if err != nil {
@@ -42,7 +43,7 @@ func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	way.fetch.status.Store(int64(res.StatusCode))
 	if res.StatusCode != http.StatusSwitchingProtocols { // there the connection is all that is left
-		res.Body = newDownload(res.Body, p.o.TailTimeout, cancel)
+		res.Body = newDownload(res.Body, tailTimeout, cancel)
 	}
 	return res, nil
 }

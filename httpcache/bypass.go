@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 
 	"github.com/corralcache/corral/internal/httpsem"
@@ -17,7 +16,7 @@ import (
 
 // A passage is a request on its way to the origin by itself.
 type passage struct {
-	key     httpsem.Key
+	x       *exchange
 	status  httpsem.Status
 	control *http.ResponseController // of the client's connection
 	fetch   fetch                    // for its times
@@ -28,18 +27,18 @@ type passageKey struct{}
 func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}).(*passage) }
 
 // forward sends a request to the origin by itself and its answer to nobody else.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, key httpsem.Key, fwd httpsem.Fwd, reason httpsem.Reason) {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x *exchange, decision *decision) {
 	way := &passage{
-		key: key, control: http.NewResponseController(w),
-		status: httpsem.Status{Cache: p.o.Name, Fwd: fwd, Detail: reason.String()},
+		x: x, control: http.NewResponseController(w),
+		status: httpsem.Status{Cache: x.c.Name, Fwd: decision.fwd, Detail: decision.reason.String()},
 	}
-	p.bypass.ServeHTTP(prompt{w, way.control}, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+	p.alone.ServeHTTP(prompt{w, way.control}, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
 }
 
-func (p *Proxy) newBypass() *httputil.ReverseProxy {
+func (p *Proxy) newAlone() *httputil.ReverseProxy {
 	errorLog := log.New(io.Discard, "", 0)
-	if p.o.Logger != nil {
-		errorLog = slog.NewLogLogger(p.o.Logger.Handler(), slog.LevelWarn)
+	if logger := p.config.Load().Logger; logger != nil {
+		errorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 	}
 	return &httputil.ReverseProxy{
 		Transport:      attended{p},
@@ -78,22 +77,41 @@ func (w prompt) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 var overrides = map[string]bool{"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true}
 
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	way := passageOf(pr.In)
-	pr.Out.URL = way.key.URL()
-	p.direct(pr.Out.URL)
-	pr.Out.Host = way.key.Host
+	x := passageOf(pr.In).x
+	pr.Out.URL = x.key.URL()
+	x.route.direct(pr.Out.URL)
+	pr.Out.Host = x.key.Host
 	for name := range pr.Out.Header {
 		if httpsem.Unkeyed(name) && !(pr.In.Method == http.MethodPost && overrides[name]) {
 			delete(pr.Out.Header, name)
 		}
 	}
+	if len(x.c.TrustedProxies) > 0 {
+		if _, trusted := x.c.client(pr.In); trusted {
+			pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
+		}
+	}
 	pr.SetXForwarded()
-	pr.Out.Header.Set("X-Forwarded-Host", way.key.Host)
-	httpsem.AppendVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor, p.o.Name)
+	pr.Out.Header.Set("X-Forwarded-Host", x.key.Host)
+	pr.Out.Header.Set("X-Forwarded-Proto", x.key.Scheme)
+	httpsem.AppendVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor, x.c.Name)
 }
 
 // passed notes how an answer came about and ends what it makes invalid (RFC
 // 9111, section 4.4), before the client can have seen it.
+func (x *exchange) passed(code int, header http.Header, status httpsem.Status) error {
+	for _, key := range httpsem.Invalidated(x.key, code, header) {
+		if err := x.d.cache.InvalidateTags(x.r.Context(), key.String()); err != nil {
+			return err
+		}
+	}
+	for _, field := range x.route.TagFields {
+		header.Del(field)
+	}
+	tell(x.r, header, status)
+	return nil
+}
+
 func (p *Proxy) passed(res *http.Response) error {
 	switched := res.StatusCode == http.StatusSwitchingProtocols
 	if switched && !strings.EqualFold(res.Header.Get("Upgrade"), res.Request.Header.Get("Upgrade")) ||
@@ -101,14 +119,8 @@ func (p *Proxy) passed(res *http.Response) error {
 		return errNoAnswer
 	}
 	way := passageOf(res.Request)
-	for _, key := range httpsem.Invalidated(way.key, res.StatusCode, res.Header) {
-		if err := p.cache.InvalidateTags(res.Request.Context(), key.String()); err != nil {
-			return err
-		}
-	}
 	noteOrigin(res.Request, &way.fetch)
-	p.tell(res.Request, res.Header, way.status)
-	return nil
+	return way.x.passed(res.StatusCode, res.Header, way.status)
 }
 
 // notPassed tells a client why there is no answer.
@@ -121,20 +133,12 @@ func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // as in answerError
 	}
 	code, detail, text := explain(err)
-	if code >= 500 && p.o.Logger != nil {
-		p.o.Logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",
-			slog.String("key", way.key.String()), slog.Any("error", err))
+	if logger := way.x.c.Logger; code >= 500 && logger != nil {
+		logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",
+			slog.String("key", way.x.key.String()), slog.Any("error", err))
 	}
 	noteOrigin(r, &way.fetch)
 	way.status.Detail = detail
-	p.fail(w, r, code, way.status, text)
-}
-
-// direct points a target at the origin, below the origin's own path.
-func (p *Proxy) direct(target *url.URL) {
-	target.Scheme, target.Host = p.o.Origin.Scheme, p.o.Origin.Host
-	if prefix := strings.TrimSuffix(p.o.Origin.EscapedPath(), "/"); prefix != "" {
-		target.RawPath = prefix + target.EscapedPath()
-		target.Path = strings.TrimSuffix(p.o.Origin.Path, "/") + target.Path
-	}
+	out := way.x.fail(code, way.status, text)
+	out.reply.write(w)
 }

@@ -51,6 +51,14 @@ func fault(err error) error {
 	return fmt.Errorf("%w: %w", errNoAnswer, err)
 }
 
+// outage is a failure in which the origin gave no answer: the cache is
+// disconnected, and may serve what is stale unless the origin forbade it (RFC
+// 9111, section 4.2.4).
+func outage(err error) error { return corral.Outage(corral.RetryAfter(err, errorPause)) }
+
+// originAnswered reports whether a failure is an answer of the origin's.
+func originAnswered(err error) bool { return errors.As(err, new(*originError)) }
+
 // A page is an answer of the origin that counts as an error. It goes to the
 // request that caused it; others are told the status.
 type page struct {
@@ -110,70 +118,70 @@ func explain(err error) (code int, detail, text string) {
 }
 
 // answerError tells a client of shared fetches why there is no answer.
-func (p *Proxy) answerError(w http.ResponseWriter, r *http.Request, f *fetch, fwd httpsem.Fwd, err error) {
-	if r.Context().Err() == context.Canceled {
-		// It has left, or closed its half. To return would send an empty 200.
-		panic(http.ErrAbortHandler)
+func (x *exchange) answerError(fwd httpsem.Fwd, err error) decision {
+	if x.r.Context().Err() == context.Canceled {
+		// It has left, or closed its half. To reply would send an empty 200.
+		return decision{way: abort, err: x.r.Context().Err()}
 	}
-	noteOrigin(r, f)
-	s := httpsem.Status{Cache: p.o.Name, Fwd: fwd}
-	if page := f.page.Load(); page != nil && errors.As(err, new(*originError)) {
+	x.noteOrigin(x.f)
+	s := httpsem.Status{Cache: x.c.Name, Fwd: fwd}
+	if page := x.f.page.Load(); page != nil && errors.As(err, new(*originError)) {
 		s.Detail = "origin-failed"
-		p.answerPage(w, r, page, s)
-		return
+		return x.answerPage(page, s)
 	}
 	var failure *corral.LoadError
 	if errors.As(err, &failure) && failure.RetryAfter > 0 {
 		seconds := (failure.RetryAfter + time.Second - 1) / time.Second
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+		x.header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	} else if errors.Is(err, corral.ErrOverloaded) {
-		w.Header().Set("Retry-After", "1")
+		x.header.Set("Retry-After", "1")
 	}
 	code, detail, text := explain(err)
 	s.Detail = detail
-	p.fail(w, r, code, s, text)
+	out := x.fail(code, s, text)
+	out.err = err
+	return out
 }
 
 // answerPage gives the origin's own error page to the request that caused it.
-func (p *Proxy) answerPage(w http.ResponseWriter, r *http.Request, page *page, s httpsem.Status) {
-	header := w.Header()
-	copyHeader(header, page.header)
-	if r.Method != http.MethodHead {
-		header.Set("Content-Length", strconv.Itoa(len(page.body)))
+func (x *exchange) answerPage(page *page, s httpsem.Status) decision {
+	copyHeader(x.header, page.header)
+	if x.r.Method != http.MethodHead {
+		x.header.Set("Content-Length", strconv.Itoa(len(page.body)))
 	}
-	p.tell(r, header, s)
-	w.WriteHeader(page.status)
-	if r.Method != http.MethodHead {
-		w.Write(page.body)
-	}
+	x.tell(s)
+	return decision{reply: reply{code: page.status, text: page.body, bare: x.r.Method == http.MethodHead}}
 }
 
 // refuse answers a request that cannot be keyed. Its connection is closed: what
 // follows on it may be anything.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (x *exchange) refuse(err error) decision {
 	code := http.StatusBadRequest
 	if errors.Is(err, httpsem.ErrMisdirected) {
 		code = http.StatusMisdirectedRequest
 	}
-	w.Header().Set("Connection", "close")
-	p.fail(w, r, code, httpsem.Status{Detail: "invalid-request"}, err.Error())
+	x.header.Set("Connection", "close")
+	return x.fail(code, httpsem.Status{Detail: "invalid-request"}, err.Error())
 }
 
 // failCached is the answer to only-if-cached (RFC 9111, section 5.2.1.7).
-func (p *Proxy) failCached(w http.ResponseWriter, r *http.Request) {
-	p.fail(w, r, http.StatusGatewayTimeout, httpsem.Status{Detail: "only-if-cached"}, "not in the cache")
+func (x *exchange) failCached() decision {
+	return x.fail(http.StatusGatewayTimeout, httpsem.Status{Detail: "only-if-cached"}, "not in the cache")
 }
 
-// fail writes an error of the proxy's own.
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, code int, s httpsem.Status, text string) {
-	s.Cache = p.o.Name
-	header := w.Header()
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	p.tell(r, header, s)
-	w.WriteHeader(code)
-	if r.Method != http.MethodHead {
-		io.WriteString(w, text+"\n")
-	}
+// tooMany is the answer to a client that asks for too many addresses that
+// nobody has asked for.
+func (x *exchange) tooMany() decision {
+	x.header.Set("Retry-After", "60")
+	return x.fail(http.StatusTooManyRequests, httpsem.Status{Detail: "keys-per-minute"}, "too many addresses at once")
+}
+
+// fail is an error of the cache's own.
+func (x *exchange) fail(code int, s httpsem.Status, text string) decision {
+	s.Cache = x.c.Name
+	x.header.Set("Content-Type", "text/plain; charset=utf-8")
+	x.header.Set("Cache-Control", "no-store")
+	x.header.Set("X-Content-Type-Options", "nosniff")
+	x.tell(s)
+	return decision{reply: reply{code: code, text: []byte(text + "\n"), bare: x.r.Method == http.MethodHead}}
 }

@@ -1,52 +1,21 @@
 package httpcache
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
 )
-
-// response is what is stored under a key beside the body. It is shared by all
-// who are answered with it and not changed.
-type response struct {
-	status    int
-	header    http.Header // as httpsem.StoredHeader gives it
-	policy    httpsem.Policy
-	selecting string // the fields of the request that Vary names, as they were sent
-	confirmed bool   // by the origin's 304
-}
-
-// headerEntry is what a field costs in a map beyond its bytes, and structBytes
-// what a response costs without its fields.
-const (
-	headerEntry = 80
-	structBytes = 320
-)
-
-func (v *response) size() int64 {
-	n := int64(structBytes + len(v.selecting))
-	for name, values := range v.header {
-		n += int64(headerEntry + len(name))
-		for _, value := range values {
-			n += int64(16 + len(value))
-		}
-	}
-	return n
-}
-
-// forwarded is the status code by which the origin gave the response.
-func (v *response) forwarded() int {
-	if v.confirmed {
-		return http.StatusNotModified
-	}
-	return v.status
-}
 
 // A fetch is a request as it would be sent on for everybody: nothing that is
 // not in the key by itself or by Vary's choice, no conditions. It is the loader
@@ -54,27 +23,38 @@ func (v *response) forwarded() int {
 // That of an identified request is used for looking up only: if it ran, whoever
 // sends a cookie could have a key marked as not to be shared.
 type fetch struct {
-	p    *Proxy
-	key  httpsem.Key
-	name string // of the entry: key's text
+	d     *door
+	c     *config
+	route *route
+	key   httpsem.Key
+	tag   string // of the address: its key for GET
+	name  string // of the entry
 
 	vary      []string // what selected was asked for last, and its answer: of the
 	selecting string   // request's own goroutine
 
 	once     sync.Once
-	incoming http.Header // as the request came
+	incoming http.Header // as the request came, less what its key leaves out
+	content  *content    // of a POST that may be cached; else nil
 	major    int         // of the request's protocol
 	minor    int
 	outgoing http.Header // set by once
+	variants *variants   // of the address, when it is known to have some
+	hints    hints
 
 	asked  atomic.Bool  // the origin, by this fetch
 	took   atomic.Int64 // nanoseconds from requests to the headers of their answers
 	status atomic.Int64 // of the last answer
 	page   atomic.Pointer[page]
+	own    atomic.Pointer[http.Header] // fields for the one who began the fetch, and nobody else
 }
 
-func (p *Proxy) newFetch(r *http.Request, key httpsem.Key, name string) *fetch {
-	return &fetch{p: p, key: key, name: name, incoming: r.Header, major: r.ProtoMajor, minor: r.ProtoMinor}
+// get is the fetch of the same address by GET, for looking up only.
+func (f *fetch) get() *fetch {
+	return &fetch{
+		d: f.d, c: f.c, route: f.route, key: f.key.As(http.MethodGet), tag: f.tag,
+		name: http.MethodGet + f.name[len(f.key.Method):], incoming: f.incoming, major: f.major, minor: f.minor,
+	}
 }
 
 // sent is the header of the request as it is sent on. It is not changed.
@@ -82,17 +62,32 @@ func (f *fetch) sent() http.Header {
 	f.once.Do(func() {
 		h := f.incoming.Clone()
 		httpsem.RemoveHopByHop(h)
-		httpsem.RemoveUnkeyed(h)
+		if !f.c.Private {
+			httpsem.RemoveUnkeyed(h)
+		}
 		httpsem.RemoveConditions(h)
 		h.Del("Cache-Control") // the client's wishes are for the cache
 		h.Del("Pragma")
-		httpsem.AppendVia(h, f.major, f.minor, f.p.o.Name)
+		if f.content != nil {
+			h.Del("Expect")
+			h.Del("Content-Length") // which net/http writes itself
+		}
+		httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
 		if _, named := h["User-Agent"]; !named {
 			h["User-Agent"] = nil // else net/http names itself
 		}
 		f.outgoing = h
 	})
 	return f.outgoing
+}
+
+// prepare makes a fetch ready to outlive its request.
+func (f *fetch) prepare(x *exchange, found *finding) {
+	f.sent()
+	if found.ok {
+		f.follow(found.item.Value)
+	}
+	f.hints.begin(x)
 }
 
 // selected is what the request has in the fields that a response varies on.
@@ -116,13 +111,53 @@ func (f *fetch) variant(v *response) string {
 	return f.name + "\n" + selecting
 }
 
+// follow notes which variants the address has, given one of them.
+func (f *fetch) follow(v *response) {
+	if v.variants != nil {
+		f.variants = v.variants
+	}
+}
+
 // Load asks the origin, with the validators of what is stored.
-func (f *fetch) Load(ctx context.Context, _ string, prev *corral.Item[*response]) (corral.Item[*response], error) {
+func (f *fetch) Load(ctx context.Context, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
 	f.asked.Store(true)
+	if left := f.d.load - f.route.LoadTimeout; left > 0 {
+		if deadline, ok := ctx.Deadline(); ok {
+			return f.loadUntil(ctx, deadline.Add(-left), name, prev)
+		}
+	}
+	return f.load(ctx, name, prev)
+}
+
+// loadUntil is load with a deadline for the answer's header.
+func (f *fetch) loadUntil(ctx context.Context, deadline time.Time, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
+	within, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(time.Until(deadline), func() { cancel(corral.ErrLoadTimeout) })
+	item, err := f.load(within, name, prev)
+	if !timer.Stop() && err == nil {
+		err = corral.ErrLoadTimeout
+		if item.Tail != nil {
+			item.Tail(within, io.Discard)
+		}
+	}
+	switch {
+	case err != nil || item.Tail == nil:
+		cancel(nil)
+	default: // the body still comes under this context
+		tail := item.Tail
+		item.Tail = func(ctx context.Context, w io.Writer) error {
+			defer cancel(nil)
+			return tail(ctx, w)
+		}
+	}
+	return item, err
+}
+
+func (f *fetch) load(ctx context.Context, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
 	if prev != nil && f.confirmable(prev) {
 		header := f.sent().Clone()
-		if httpsem.AddValidators(header, prev.Value.header) {
-			item, done, err := f.validate(ctx, header, prev)
+		if httpsem.AddValidators(header, prev.Value.fields.header()) {
+			item, done, err := f.validate(ctx, header, name, prev)
 			if done || err != nil {
 				return item, err
 			}
@@ -132,7 +167,7 @@ func (f *fetch) Load(ctx context.Context, _ string, prev *corral.Item[*response]
 	if err != nil {
 		return corral.Item[*response]{}, err
 	}
-	return f.stream(f.item(x), res), nil
+	return f.taken(ctx, x, res, name, prev), nil
 }
 
 // confirmable reports whether a 304 could confirm what is stored: for another
@@ -144,81 +179,184 @@ func (f *fetch) confirmable(prev *corral.Item[*response]) bool {
 			return false
 		}
 	}
-	return prev.Value.policy.Vary.Selecting(f.sent()) == prev.Value.selecting
+	return f.content == nil && prev.Value.policy.Vary.Selecting(f.sent()) == prev.Value.selecting
 }
 
 // validate asks whether what is stored is still current. It is not done when
 // the origin answered with a 304 for something else.
-func (f *fetch) validate(ctx context.Context, header http.Header, prev *corral.Item[*response]) (item corral.Item[*response], done bool, err error) {
+func (f *fetch) validate(ctx context.Context, header http.Header, name string, prev *corral.Item[*response]) (item corral.Item[*response], done bool, err error) {
 	x, res, err := f.ask(ctx, header)
 	switch {
 	case err != nil:
 		return item, false, err
 	case res.StatusCode != http.StatusNotModified:
-		return f.stream(f.item(x), res), true, nil
+		return f.taken(ctx, x, res, name, prev), true, nil
 	}
 	res.Body.Close()
-	if !httpsem.Confirms(prev.Value.header, res.Header) {
+	stored := prev.Value.fields.header()
+	if !httpsem.Confirms(stored, res.Header) {
 		return item, false, nil
 	}
-	x.Status, x.Response = prev.Value.status, httpsem.Freshen(prev.Value.header, res.Header)
-	item = f.item(x)
+	x.Status, x.Response = prev.Value.status, httpsem.Freshen(stored, res.Header)
+	item = f.item(x, name, prev, prev.Value.length)
 	item.Value.confirmed = true
 	item.Body = prev.Body
 	return item, true, nil
+}
+
+// taken is what a whole answer comes to.
+func (f *fetch) taken(ctx context.Context, x httpsem.Exchange, res *http.Response, name string, prev *corral.Item[*response]) corral.Item[*response] {
+	item := f.item(x, name, prev, res.ContentLength)
+	if f.key.Method == http.MethodHead {
+		f.freshenGet(ctx, x)
+	}
+	return f.stream(item, res)
 }
 
 // ask makes one request. Its error is what the origin's failure is to those
 // who wait.
 func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, *http.Response, error) {
 	target := f.key.URL()
-	f.p.direct(target)
+	target.Scheme, target.Host = f.key.Scheme, f.key.Host
+	f.route.direct(target)
 	req := (&http.Request{
 		Method: f.key.Method, URL: target, Host: f.key.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	x := httpsem.Exchange{Method: f.key.Method, Request: header, Requested: f.p.now()}
-	res, err := f.p.transport.RoundTrip(req)
-	x.Received = f.p.now()
+	}).WithContext(f.hints.watch(ctx))
+	if f.content != nil {
+		req.ContentLength = int64(len(f.content.bytes))
+		req.Body = io.NopCloser(bytes.NewReader(f.content.bytes))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(f.content.bytes)), nil }
+	}
+	x := httpsem.Exchange{Method: f.method(), Request: header, Lifetime: f.route.override, Requested: f.d.now()}
+	leave, err := f.route.turn(ctx)
+	if err != nil {
+		return x, nil, err
+	}
+	x.Requested = f.d.now()
+	res, err := f.route.Transport.RoundTrip(req)
+	leave()
+	x.Received = f.d.now()
 	f.took.Add(int64(x.Received.Sub(x.Requested)))
 	if err != nil {
-		return x, nil, corral.RetryAfter(fault(err), errorPause)
+		if cause := context.Cause(ctx); cause != nil {
+			return x, nil, cause // the deadline, or nobody waits any more
+		}
+		return x, nil, outage(fault(err))
 	}
 	f.status.Store(int64(res.StatusCode))
 	x.Status, x.Response = res.StatusCode, res.Header
 	switch {
 	case res.StatusCode < 200: // 101, which nobody asked for, or no status at all
 		res.Body.Close()
-		return x, nil, corral.RetryAfter(errNoAnswer, errorPause)
+		return x, nil, outage(errNoAnswer)
 	case httpsem.OriginFailure(res.StatusCode) || res.StatusCode == http.StatusTooManyRequests:
 		return x, nil, f.fail(res, x.Received)
 	}
 	return x, res, nil
 }
 
-// item judges an answer.
-func (f *fetch) item(x httpsem.Exchange) corral.Item[*response] {
-	policy := new(httpsem.Cache).Judge(x)
+// method is the one by which an answer is judged: a POST whose content is in
+// its key is asked for again like a GET.
+func (f *fetch) method() string {
+	if f.content != nil {
+		return http.MethodGet
+	}
+	return f.key.Method
+}
+
+// item judges an answer. prev is what the entry has, or nil; length that of the
+// body, or -1.
+func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*response], length int64) corral.Item[*response] {
+	policy := f.route.cache.Judge(x)
+	if policy.Outcome == httpsem.Keep && length > f.route.MaxObjectBytes {
+		policy.Outcome, policy.Reason = httpsem.Share, httpsem.ReasonTooLarge
+	}
+	header := httpsem.StoredHeader(x.Response, x.Received)
+	tags := append([]string{f.tag}, f.tags(header)...)
+	f.separate(header, policy.Qualified)
+	v := &response{status: x.Status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), length: length}
 	item := corral.Item[*response]{
-		Value: &response{status: x.Status, policy: policy, header: httpsem.StoredHeader(x.Response, x.Received), selecting: policy.Vary.Selecting(f.sent())},
-		TTL:   policy.TTL(), Jitter: -1, StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError,
-		Tags: []string{f.key.As(http.MethodGet).String()},
+		Value: v, Jitter: -1, Tags: tags,
+		TTL: policy.TTL(), StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError, StaleOnOutage: policy.StaleOnOutage,
+		PassTTL: f.route.PassTTL,
 	}
-	for _, name := range policy.Qualified {
-		delete(item.Value.header, name)
-	}
-	if item.TTL <= 0 { // stale already, and within a window that counts from then
-		item.StaleFor = policy.StaleFor + item.TTL
-		item.StaleOnError = policy.StaleOnError + item.TTL
+	if item.TTL <= 0 { // stale already, and within windows that count from then
+		for _, window := range [...]*time.Duration{&item.StaleFor, &item.StaleOnError, &item.StaleOnOutage} {
+			if *window != corral.Forever {
+				*window += item.TTL
+			}
+		}
 		item.TTL = -1
 	}
+	if item.StaleOnOutage == 0 {
+		item.StaleOnOutage = -1 // none; zero would be that of StaleOnError
+	}
 	switch policy.Outcome {
+	case httpsem.Keep:
+		f.keepVariant(v, name, prev)
+	case httpsem.Validate:
+		item.Outcome = corral.Validate
 	case httpsem.Share:
 		item.Outcome = corral.Share
-	case httpsem.Pass, httpsem.Validate:
+	case httpsem.Pass:
 		item.Outcome = corral.Pass
 	}
 	return item
+}
+
+// tags takes the fields that name an answer's tags out of its header.
+func (f *fetch) tags(header http.Header) []string {
+	if len(f.route.TagFields) == 0 {
+		return nil
+	}
+	tags := httpsem.Tags(header, f.route.TagFields)
+	for i, tag := range tags {
+		tags[i] = tagPrefix + tag
+	}
+	for _, field := range f.route.TagFields {
+		header.Del(field)
+	}
+	return tags[:min(len(tags), maxTags)]
+}
+
+// maxTags bounds the tags of a response: what the cache takes less the
+// address's own.
+const maxTags = 127
+
+// separate takes fields out of a header that are for one requester only (RFC
+// 9111, sections 5.2.2.4 and 5.2.2.7).
+func (f *fetch) separate(header http.Header, names []string) {
+	own := http.Header{}
+	for _, name := range names {
+		if values, ok := header[name]; ok {
+			own[name] = values
+			delete(header, name)
+		}
+	}
+	if len(own) > 0 {
+		f.own.Store(&own)
+	}
+}
+
+// keepVariant sees to it that an address does not have too many variants.
+func (f *fetch) keepVariant(v *response, name string, prev *corral.Item[*response]) {
+	if len(v.policy.Vary.Fields) == 0 {
+		return
+	}
+	v.variants = f.variants
+	if v.variants == nil && prev != nil {
+		v.variants = prev.Value.variants
+	}
+	if v.variants == nil {
+		v.variants = new(variants)
+	}
+	if name == f.name {
+		return // the first one, by which the others are found
+	}
+	if oldest := v.variants.add(name, f.c.MaxVariants); oldest != "" {
+		f.d.cache.Invalidate(context.Background(), oldest) // of this process alone, without waiting
+	}
 }
 
 // stream lets the body follow the header.
@@ -227,6 +365,9 @@ func (f *fetch) stream(item corral.Item[*response], res *http.Response) corral.I
 		res.Body.Close()
 		return item
 	}
+	if item.Outcome == corral.Pass && len(res.Trailer) > 0 {
+		item.Value.trailer = res.Trailer
+	}
 	item.TailSize = max(res.ContentLength, 0)
 	item.Tail = func(_ context.Context, w io.Writer) error {
 		defer res.Body.Close()
@@ -234,4 +375,76 @@ func (f *fetch) stream(item corral.Item[*response], res *http.Response) corral.I
 		return err
 	}
 	return item
+}
+
+// freshenGet does to the stored answer to a GET what the answer to a HEAD says
+// of it (RFC 9111, section 4.3.5).
+func (f *fetch) freshenGet(ctx context.Context, x httpsem.Exchange) {
+	get := f.get()
+	get.once.Do(func() { get.outgoing = f.sent() })
+	item, _, ok := f.d.cache.Peek(get.name)
+	if !ok || !get.matches(item.Value) {
+		closeBody(item)
+		return
+	}
+	closeBody(item)
+	updated, ok := httpsem.FreshenByHead(item.Value.fields.header(), x.Response)
+	if !ok || x.Status != item.Value.status {
+		f.d.cache.Expire(ctx, get.name)
+		return
+	}
+	x.Response = updated
+	f.d.cache.GetWith(ctx, get.name, corral.LoaderFunc[*response](func(_ context.Context, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
+		if prev == nil || prev.Body == nil && item.Body != nil {
+			return corral.Item[*response]{}, corral.RetryAfter(fmt.Errorf("httpcache: %q is gone", name), 0)
+		}
+		fresh := get.item(x, name, prev, prev.Value.length)
+		fresh.Body = prev.Body
+		return fresh, nil
+	}), corral.Fresh())
+}
+
+// An early is where answers with 1xx go (RFC 9110, section 15.2).
+type early func(code int, header http.Header)
+
+// hints passes answers with 1xx on to the request that began the fetch, as long
+// as it waits.
+type hints struct {
+	mu sync.Mutex
+	to early // nil: to nobody
+}
+
+func (h *hints) begin(x *exchange) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.to = x.early
+}
+
+// end returns when no hint is being sent, and lets none be sent any more.
+func (h *hints) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.to = nil
+}
+
+// maxHints bounds the answers with 1xx that are passed on.
+const maxHints = 5
+
+// watch lets a request's hints come here.
+func (h *hints) watch(ctx context.Context) context.Context {
+	h.mu.Lock()
+	wanted := h.to != nil
+	h.mu.Unlock()
+	if !wanted {
+		return ctx
+	}
+	sent := 0
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if sent++; h.to != nil && code == http.StatusEarlyHints && sent <= maxHints {
+			h.to(code, http.Header(header))
+		}
+		return nil
+	}})
 }

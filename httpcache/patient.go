@@ -28,16 +28,16 @@ type patient struct {
 	control *http.ResponseController
 	timeout time.Duration
 	chunked bool
-	content *content // nil: the request has none, or comes by HTTP/2
+	content *request // nil: the request has none, or comes by HTTP/2
 }
 
 // patient wraps the writer of a request, and its content in the request that
 // it returns.
 func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) (*patient, *http.Request) {
-	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), timeout: p.o.TailTimeout}
+	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), timeout: p.config.Load().TailTimeout}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		out.chunked = len(r.TransferEncoding) > 0
-		out.content = &content{ReadCloser: r.Body}
+		out.content = &request{ReadCloser: r.Body}
 		with := *r
 		with.Body = out.content
 		r = &with
@@ -82,8 +82,8 @@ func (w *patient) finish() {
 	}
 }
 
-// content is a request's, as long as its handler runs.
-type content struct {
+// request is the content of a request, as long as its handler runs.
+type request struct {
 	io.ReadCloser
 	taken atomic.Bool // to its end
 
@@ -91,7 +91,7 @@ type content struct {
 	ended bool
 }
 
-func (c *content) Read(p []byte) (int, error) {
+func (c *request) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
@@ -104,7 +104,7 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *content) end() {
+func (c *request) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true

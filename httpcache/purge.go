@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
 )
 
@@ -95,14 +96,10 @@ func addressOf(field, text string) (httpsem.Key, error) {
 // Purge makes answers stale, or forgets them. When it has returned nil, no
 // request that comes later is given an answer that was fetched before, and
 // none that is being fetched is kept.
-func (p *Proxy) Purge(ctx context.Context, what Purge) error {
+func (d *door) Purge(ctx context.Context, what Purge) error {
 	tags, prefixes, err := what.target()
 	if err != nil {
 		return err
 	}
-	_ = prefixes
-	if what.All {
-		return p.cache.InvalidateAll(ctx)
-	}
-	return p.cache.InvalidateTags(ctx, tags...)
+	return d.cache.Purge(ctx, corral.Target{Tags: tags, Prefixes: prefixes, All: what.All, Soft: what.Soft})
 }

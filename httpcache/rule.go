@@ -24,8 +24,8 @@ type Rule struct {
 
 	// Host is a host name without a port, "*.example.com" for every host below
 	// one, or empty for all. Path is a path, "/prefix/*" for all that begin
-	// with "/prefix/", or empty for all. Methods are those that it is for;
-	// none: all.
+	// with "/prefix/", or empty for all. Methods are those that it is for,
+	// GET with HEAD; none: all.
 	Host    string
 	Path    string
 	Methods []string
@@ -162,8 +162,10 @@ func (r *Rule) caches() bool {
 		r.IgnoreCookies || r.StoreCookies || r.MaxObjectBytes != 0 || len(r.Key.Headers) > 0 || r.Key.identity()
 }
 
+// allows reports whether a rule is for a method. One for GET is for HEAD too.
 func (r *Rule) allows(method string) bool {
-	return len(r.Methods) == 0 || slices.Contains(r.Methods, method)
+	return len(r.Methods) == 0 || slices.Contains(r.Methods, method) ||
+		method == http.MethodHead && slices.Contains(r.Methods, http.MethodGet)
 }
 
 // A RuleError is one thing that is wrong with one field of a rule, or with two

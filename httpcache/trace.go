@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -12,6 +13,7 @@ type Trace struct {
 	Status     string        // this cache's member of Cache-Status
 	OriginTime time.Duration // to the origin's header, when this request asked it; else zero
 	OriginCode int           // what the origin answered this request; zero without an answer
+	Client     netip.Addr    // who asks, as far as trusted proxies tell; zero when nobody can say
 }
 
 type traceKey struct{}
@@ -34,6 +36,8 @@ func note(r *http.Request, status string) {
 
 // noteOrigin tells of the origin what this request itself had to do with it:
 // nothing, when it joined another's fetch.
+func (x *exchange) noteOrigin(f *fetch) { noteOrigin(x.r, f) }
+
 func noteOrigin(r *http.Request, f *fetch) {
 	if trace := traceOf(r); trace != nil {
 		trace.OriginTime = time.Duration(f.took.Load())

@@ -8,10 +8,11 @@ const (
 	// NoReason: nothing stands against keeping it.
 	NoReason Reason = iota
 
-	// Of the request, seen before it is sent on (Bypass).
+	// Of the request, seen before it is sent on (Bypass; the range by whoever
+	// finds the whole too large to keep).
 
 	ReasonMethod       // neither GET nor HEAD
-	ReasonRange        // asks for a part
+	ReasonRange        // asks for a part of what is not kept whole
 	ReasonRequestBody  // a GET or HEAD with content
 	ReasonUpgrade      // asks for another protocol, or names the target "*"
 	ReasonPrecondition // If-Match or If-Unmodified-Since, for the origin to judge

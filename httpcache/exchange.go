@@ -1,0 +1,297 @@
+package httpcache
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/httpsem"
+)
+
+// An exchange is one request on its way through a door, and what comes of it.
+type exchange struct {
+	d       *door
+	c       *config
+	r       *http.Request // as it came
+	header  http.Header   // of the answer, which the door sends
+	early   early         // of a door that can send answers with 1xx before the last
+	route   *route
+	key     httpsem.Key
+	control httpsem.RequestControl
+	f       *fetch
+}
+
+// A way says what a door is to do with a request.
+type way uint8
+
+const (
+	// send: the reply.
+	send way = iota
+	// forward: send the request to the origin by itself.
+	forward
+	// abort: the client has left.
+	abort
+)
+
+// A decision is what comes of a request. With forward, fwd and reason say why;
+// content is the request's where its body has been looked at.
+type decision struct {
+	way
+	reply   reply
+	err     error // that the reply tells of, or the abort: not what the origin answered
+	fwd     httpsem.Fwd
+	reason  httpsem.Reason
+	content *content
+}
+
+// handle answers a request from the cache, by a fetch whose answer may go to
+// others, or says that it is to go to the origin by itself.
+func (x *exchange) handle(scheme, host, target string) decision {
+	x.c = x.d.config.Load()
+	if !isToken(x.r.Method) { // HTTP/2 lets one through that is none
+		return x.refuse(errMethod)
+	}
+	if x.r.Method == http.MethodConnect {
+		return x.fail(http.StatusMethodNotAllowed, httpsem.Status{Detail: "method"}, "this is no tunnel")
+	}
+	key, err := httpsem.NewKey(x.r.Method, scheme, host, target)
+	if err != nil {
+		return x.refuse(err)
+	}
+	var plain bool
+	x.route, plain = x.c.route(&key)
+	key.Target = x.route.Key.filter(key.Target)
+	x.key = key
+	name := key.String()
+	if len(name) > x.c.MaxKeyBytes {
+		return x.fail(http.StatusRequestURITooLong, httpsem.Status{Detail: "key-too-long"}, "the address is too long")
+	}
+	switch {
+	case !plain:
+		return x.bypass(httpsem.ReasonPath)
+	case x.route.Bypass:
+		return x.bypass(httpsem.ReasonRule)
+	}
+	r, content, reason := x.readContent()
+	if reason == httpsem.NoReason {
+		reason = httpsem.Bypass(r)
+	}
+	if reason == httpsem.NoReason && x.c.Private && unkeyed(r.Header) {
+		reason = httpsem.ReasonUnkeyed
+	}
+	if reason != httpsem.NoReason {
+		out := x.bypass(reason)
+		out.content = content
+		return out
+	}
+	x.f = x.newFetch(r, name, content)
+	x.control = httpsem.ParseRequestControl(r.Header)
+	return x.lookup()
+}
+
+// bypass is for a request that does not concern the cache.
+func (x *exchange) bypass(reason httpsem.Reason) decision {
+	if reason != httpsem.ReasonMethod && httpsem.ParseRequestControl(x.r.Header).OnlyIfCached {
+		return x.failCached()
+	}
+	return decision{way: forward, fwd: reason.Fwd(), reason: reason}
+}
+
+// lookup answers a request that may use the cache.
+func (x *exchange) lookup() decision {
+	if x.r.Method == http.MethodHead { // a stored GET answers it (RFC 9110, section 9.3.2)
+		get := x.f.get()
+		if out, ok := x.stored(get); ok {
+			return out
+		}
+	}
+	identified := x.identified()
+	if identified == httpsem.NoReason && !x.control.OnlyIfCached {
+		return x.shared()
+	}
+	out, ok := x.stored(x.f)
+	switch {
+	case ok:
+		return out
+	case x.control.OnlyIfCached:
+		return x.failCached()
+	}
+	return decision{way: forward, fwd: httpsem.FwdURIMiss, reason: identified}
+}
+
+// identified says what of a request tells who asks, and is not in its key: then
+// it may be answered from the cache, but neither leads nor joins a fetch that
+// others wait for.
+func (x *exchange) identified() httpsem.Reason {
+	header := x.f.incoming
+	switch {
+	case x.c.Private:
+	case len(header["Authorization"]) > 0 && !x.route.Key.Authorization:
+		return httpsem.ReasonAuthorization
+	case len(header["Cookie"]) > 0 && len(x.route.Key.Cookies) == 0:
+		return httpsem.ReasonCookie
+	}
+	return httpsem.NoReason
+}
+
+// stored answers from what is stored, if that will do.
+func (x *exchange) stored(f *fetch) (out decision, ok bool) {
+	found := x.d.find(f, f.name)
+	if !found.ok {
+		return out, false
+	}
+	if !x.control.Accepts(found.stored()) {
+		closeBody(found.item)
+		return out, false
+	}
+	return x.answer(answer{f: f, item: found.item, info: found.info, name: found.name}), true
+}
+
+// shared answers from the cache or from a fetch whose answer may go to others.
+func (x *exchange) shared() decision {
+	if x.wantsPart() && x.d.large.has(x.f.name, x.d.now()) {
+		return x.part()
+	}
+	f, name := x.f, x.f.name
+	ctx, leave := x.patience()
+	defer leave()
+	for range maxHops {
+		found := x.d.find(f, name)
+		if found.ok {
+			closeBody(found.item)
+		} else if found.name == "" {
+			break
+		}
+		if !found.ok || found.info.TTL <= 0 {
+			if !found.ok && !x.mayFetch() {
+				return x.tooMany()
+			}
+			f.prepare(x, &found)
+		}
+		item, info, err := x.d.cache.GetWith(ctx, found.name, f, demand(&found, x.control)...)
+		f.hints.end()
+		if err != nil {
+			return x.answerError(found.fwd(f), err)
+		}
+		if f.matches(item.Value) {
+			return x.deliver(answer{f: f, item: item, info: info, name: found.name, fwd: found.fwd(f)})
+		}
+		closeBody(item) // it was for another variant of the same key
+		f.follow(item.Value)
+		name = f.variant(item.Value)
+	}
+	return decision{way: forward, fwd: httpsem.FwdVaryMiss, reason: httpsem.ReasonVary}
+}
+
+// deliver answers with what a fetch brought, unless the request is for a part
+// of what is too large to be kept.
+func (x *exchange) deliver(a answer) decision {
+	if x.wantsPart() && !a.info.Kept && a.item.Value.policy.Reason == httpsem.ReasonTooLarge {
+		x.d.large.add(x.f.name, x.d.now(), x.route.PassTTL)
+		closeBody(a.item)
+		return x.part()
+	}
+	return x.answer(a)
+}
+
+// wantsPart reports whether a request is for a range (RFC 9110, section 14.2).
+func (x *exchange) wantsPart() bool {
+	return x.r.Method == http.MethodGet && len(x.r.Header["Range"]) > 0
+}
+
+// part is for a request for a range that the origin is to answer.
+func (x *exchange) part() decision {
+	return decision{way: forward, fwd: httpsem.FwdURIMiss, reason: httpsem.ReasonRange}
+}
+
+// patience is how long a caller waits for what its route lets the origin take:
+// less than the cache would let it, where a rule says so.
+func (x *exchange) patience() (context.Context, context.CancelFunc) {
+	if x.route.LoadTimeout == x.d.load {
+		return x.r.Context(), func() {}
+	}
+	return context.WithTimeoutCause(x.r.Context(), x.route.LoadTimeout, corral.ErrLoadTimeout)
+}
+
+// unkeyed reports whether a request has a field by which it could change the
+// answer for others.
+func unkeyed(h http.Header) bool {
+	for name := range h {
+		if httpsem.Unkeyed(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// A finding is what is stored for a request, or the name under which it would
+// be. Without a name the request's selecting fields are too long for one.
+type finding struct {
+	name string
+	ok   bool
+	item corral.Item[*response]
+	info corral.Info
+}
+
+// find looks up a request's response, from one name of it to the next as the
+// responses found on the way say what they vary on. What it finds is not
+// counted as used. The caller closes the item's body.
+func (d *door) find(f *fetch, name string) finding {
+	for range maxHops {
+		if name == "" {
+			break
+		}
+		item, info, ok := d.cache.Peek(name)
+		if !ok || f.matches(item.Value) {
+			return finding{name, ok, item, info}
+		}
+		closeBody(item)
+		f.follow(item.Value)
+		name = f.variant(item.Value)
+	}
+	return finding{}
+}
+
+// fwd is why the origin is asked, if it is (RFC 9211, section 2.2).
+func (found *finding) fwd(f *fetch) httpsem.Fwd {
+	switch {
+	case found.ok && found.info.TTL <= 0:
+		return httpsem.FwdStale
+	case found.ok:
+		return httpsem.FwdRequest
+	case found.name != f.name:
+		return httpsem.FwdVaryMiss
+	}
+	return httpsem.FwdURIMiss
+}
+
+func (found *finding) stored() httpsem.Stored {
+	policy := &found.item.Value.policy
+	return httpsem.Stored{
+		Age: policy.Age + found.info.Age, TTL: found.info.TTL,
+		StaleFor: policy.StaleFor, MustRevalidate: policy.MustRevalidate,
+	}
+}
+
+// demand says what of the client's wishes the cache has to know. A client that
+// says nothing, the usual one, costs nothing.
+func demand(found *finding, control httpsem.RequestControl) []corral.GetOption {
+	switch {
+	case control == (httpsem.RequestControl{}):
+		return nil
+	case control.NoCache:
+		return []corral.GetOption{corral.Fresh()}
+	case !found.ok:
+		return nil
+	}
+	accepted := control.Accepts(found.stored())
+	switch fresh := found.info.TTL > 0; {
+	case !accepted && fresh:
+		return []corral.GetOption{corral.Fresh()}
+	case !accepted: // one that is being fetched will do
+		return []corral.GetOption{corral.NoStale()}
+	case !fresh && control.MaxStale.Given:
+		return []corral.GetOption{corral.MaxStale(control.MaxStale.Value)}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package httpcache
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/corralcache/corral/internal/httpsem"
+)
+
+// response is what is stored under a key beside the body. It is shared by all
+// who are answered with it and not changed.
+type response struct {
+	status    int
+	fields    fields // as httpsem.StoredHeader gives them
+	policy    httpsem.Policy
+	selecting string      // the fields of the request that Vary names, as they were sent
+	variants  *variants   // of the address, when the response varies
+	trailer   http.Header // what Trailer announced of an answer for one: filled at the end of its body
+	length    int64       // of the body by its Content-Length; -1: not said
+	confirmed bool        // by the origin's 304
+	partial   bool        // it is a 206, kept for requests for the very same range
+}
+
+// forwarded is the status code by which the origin gave the response.
+func (v *response) forwarded() int {
+	if v.confirmed {
+		return http.StatusNotModified
+	}
+	return v.status
+}
+
+// structBytes is what a response costs without its fields, in bytes.
+const structBytes = 256
+
+func (v *response) size() int64 { return structBytes + int64(len(v.selecting)) + v.fields.size() }
+
+// fields are a header in three allocations, one of which others share: the
+// map of net/http takes several times the room of what is in it.
+type fields struct {
+	names  []string // sorted; a name with several values stands several times
+	values []string // parts of one text
+}
+
+// pack makes fields of a header.
+func pack(h http.Header) fields {
+	names, length := make([]string, 0, len(h)), 0
+	for name, values := range h {
+		for _, value := range values {
+			names = append(names, name)
+			length += len(value)
+		}
+	}
+	slices.Sort(names)
+	names = shapes.intern(names)
+	var text strings.Builder
+	text.Grow(length)
+	ends := make([]int, 0, len(names))
+	for i, name := range names {
+		if i == 0 || names[i-1] != name {
+			for _, value := range h[name] {
+				text.WriteString(value)
+				ends = append(ends, text.Len())
+			}
+		}
+	}
+	f, all, start := fields{names, make([]string, len(names))}, text.String(), 0
+	for i, end := range ends {
+		f.values[i] = all[start:end]
+		start = end
+	}
+	return f
+}
+
+// copyTo sets the fields in a header. Their values are not to be changed there,
+// but others may be appended.
+func (f *fields) copyTo(h http.Header) {
+	for i := 0; i < len(f.names); {
+		end := i + 1
+		for end < len(f.names) && f.names[end] == f.names[i] {
+			end++
+		}
+		h[f.names[i]] = f.values[i:end:end]
+		i = end
+	}
+}
+
+// header gives the fields as net/http has them.
+func (f *fields) header() http.Header {
+	h := make(http.Header, len(f.names))
+	f.copyTo(h)
+	return h
+}
+
+// get is the first value of a field; empty when there is none.
+func (f *fields) get(name string) string {
+	if i, ok := slices.BinarySearch(f.names, name); ok {
+		return f.values[i]
+	}
+	return ""
+}
+
+func (f *fields) size() (n int64) {
+	for _, value := range f.values {
+		n += int64(16 + len(value))
+	}
+	return n
+}
+
+// maxShapes bounds the sets of names that responses share.
+const maxShapes = 4096
+
+// shapes are the sets of field names that are in use. Responses of one origin
+// have few.
+var shapes shapeTable
+
+type shapeTable struct {
+	mu    sync.RWMutex
+	known map[string][]string
+}
+
+func (t *shapeTable) intern(names []string) []string {
+	joined := strings.Join(names, "\n")
+	t.mu.RLock()
+	known, ok := t.known[joined]
+	t.mu.RUnlock()
+	if ok {
+		return known
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) < maxShapes {
+		if t.known == nil {
+			t.known = map[string][]string{}
+		}
+		own := make([]string, len(names))
+		for i, name := range names { // the origin's text would keep its whole header in memory
+			own[i] = strings.Clone(name)
+		}
+		t.known[strings.Clone(joined)] = own
+		return own
+	}
+	return slices.Clone(names)
+}
+
+// variants are the names under which the responses of one address are kept
+// beside its first one, the oldest first. What is evicted stays in the list
+// until its turn comes; what is not in the cache costs a name.
+type variants struct {
+	mu    sync.Mutex
+	names []string
+	next  int // the oldest, once there are as many as may be
+}
+
+// add notes a name and gives back the one that has to make room for it; empty
+// when there is room.
+func (v *variants) add(name string, limit int) (oldest string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if slices.Contains(v.names, name) {
+		return ""
+	}
+	if len(v.names) < limit {
+		v.names = append(v.names, name)
+		return ""
+	}
+	v.next %= len(v.names)
+	oldest, v.names[v.next] = v.names[v.next], name
+	v.next++
+	return oldest
+}
