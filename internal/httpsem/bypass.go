@@ -9,7 +9,6 @@ import "net/http"
 // be found.
 //
 //   - Only GET and HEAD are understood (RFC 9111, section 3).
-//   - A request for a range is answered by the origin (RFC 9110, section 14.2).
 //   - Content in a GET or HEAD has no meaning (RFC 9110, section 9.3.1) and is
 //     not in the key; origins that read it nevertheless would let one client
 //     choose another's answer. Expect announces content.
@@ -18,13 +17,14 @@ import "net/http"
 //     4.3.2).
 //   - no-store forbids to store the request and any answer (RFC 9111, section
 //     5.2.1.5); to hand that answer to others would be no better.
+//
+// A Range is no reason: the whole is fetched for everybody and Select answers
+// from it, and for HEAD the field means nothing (RFC 9110, section 14.2).
 func Bypass(r *http.Request) Reason {
 	h := r.Header
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return ReasonMethod
-	case has(h, "Range"):
-		return ReasonRange
 	case r.ContentLength != 0 || has(h, "Expect"):
 		return ReasonRequestBody
 	case has(h, "Upgrade") || r.RequestURI == "*":
