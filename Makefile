@@ -4,10 +4,11 @@
 GO       ?= $(CURDIR)/scripts/go
 FUZZTIME ?= 3s
 ORIGIN   ?=
+BENCH    ?=
 SOAKTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit lint examples fuzz bench bench-smoke soak docs
+.PHONY: help run build test unit lint examples fuzz bench bench-http bench-smoke soak docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +47,10 @@ fuzz: ## Fuzz every target for FUZZTIME each
 
 bench: ## Corral and its rivals side by side, with ratios
 	cd bench && $(GO) run ./cmd/compare
+
+bench-http: ## Corral serve and its rivals side by side, with ratios and bars (BENCH="-rows hit,cold -runs 5")
+	@scripts/need gcc nginx varnishd traffic_server squid wrk
+	cd bench && $(GO) run ./cmd/http $(BENCH)
 
 soak: ## What takes longer: stress and fuzzing for SOAKTIME
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
