@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -250,6 +252,19 @@ func slowly(d time.Duration, handler http.HandlerFunc) http.HandlerFunc {
 		}
 	}
 }
+
+// withHints has a trace collect the status codes of interim answers.
+func withHints(ctx context.Context, codes *[]int) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+			*codes = append(*codes, code)
+			return nil
+		},
+	})
+}
+
+// nothing adds nothing to an answer.
+func nothing(http.ResponseWriter, *http.Request) {}
 
 // hangUp closes the connection without an answer.
 func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }

@@ -259,7 +259,7 @@ func TestASeatIsHeldToTheEndOfTheBody(t *testing.T) {
 			f.host("a").does(func(w http.ResponseWriter, r *http.Request) {
 				io.WriteString(w, "begun")
 				w.(http.Flusher).Flush()
-				slowly(time.Second, text("ended"))(w, r)
+				slowly(time.Second, nothing)(w, r)
 			})
 			p := f.pool(nil)
 			res, err := p.RoundTrip(request("GET", "/", nil))
