@@ -158,7 +158,19 @@ const (
 	maxWeight  = 65535
 )
 
-// Validate reports every field that is wrong, with its value and the remedy.
+// An OptionError is one thing that is wrong with one field of the Options.
+type OptionError struct {
+	Field  string // as Servers[0].Weight
+	Value  string
+	Remedy string
+}
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("upstream: Options.%s is %s: %s", e.Field, e.Value, e.Remedy)
+}
+
+// Validate reports every field that is wrong, with its value and the remedy, as
+// joined OptionErrors.
 func (o Options) Validate() error {
 	v := &validation{}
 	v.servers(o)
@@ -189,7 +201,7 @@ type validation struct{ errs []error }
 
 func (v *validation) wrong(bad bool, field string, value any, remedy string) {
 	if bad {
-		v.errs = append(v.errs, fmt.Errorf("upstream: Options.%s is %v: %s", field, value, remedy))
+		v.errs = append(v.errs, &OptionError{Field: field, Value: fmt.Sprint(value), Remedy: remedy})
 	}
 }
 
