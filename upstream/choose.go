@@ -27,6 +27,9 @@ type member struct {
 //	C4. If one may be chosen, one is.
 //	C5. By Hash, a key's member depends on nothing but the key and on which
 //	    members may be chosen.
+//	C6. When a member comes back and no other is healthy, the time of the others'
+//	    ejections is over: what failed together may be well together, and all
+//	    requests would go to the first.
 type roster struct {
 	members    []*member
 	policy     Policy
@@ -70,6 +73,18 @@ func (r *roster) eligible(now time.Time) []*member {
 	}
 	r.candidates = from
 	return from
+}
+
+// returned is for when a member came back (C6).
+func (r *roster) returned(now time.Time, back *member) {
+	for _, m := range r.members {
+		if m != back && m.standing.healthy() {
+			return
+		}
+	}
+	for _, m := range r.members {
+		m.standing.parole(now)
+	}
 }
 
 // nextTrial is how long it takes until time alone makes a member available; 0

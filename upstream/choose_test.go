@@ -227,6 +227,25 @@ func TestAHashIsTheSameInEveryProcess(t *testing.T) {
 	}
 }
 
+func TestTheFirstToComeBackIsNotLeftAlone(t *testing.T) {
+	for _, row := range []struct {
+		healthy bool // a third one
+		want    bool
+	}{{false, true}, {true, false}} {
+		r := newRoster(RoundRobin, 1, 1, 1)
+		for _, m := range r.members[:2] {
+			m.standing.ends(start, failed)
+		}
+		r.members[2].standing.down = !row.healthy
+		back := &r.members[0].standing
+		back.ends(start, answered)
+		r.returned(start, r.members[0])
+		if got := r.members[1].standing.available(start); got != row.want {
+			t.Errorf("with another healthy (%v): the second may be tried: %v, want %v", row.healthy, got, row.want)
+		}
+	}
+}
+
 // FuzzAChoiceIsByTheRules plays requests that come, end and fail.
 func FuzzAChoiceIsByTheRules(f *testing.F) {
 	f.Add([]byte{0, 2, 0, 5, 1, 9, 200, 3, 7, 7, 7})

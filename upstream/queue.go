@@ -141,7 +141,10 @@ func (p *Pool) settle(at seat, o outcome) {
 	}
 	changed := s.standing.end(now, at.ticket, o)
 	healthy, span := !s.standing.ejected, s.standing.span
-	if changed && !healthy {
+	switch {
+	case changed && healthy:
+		p.roster.returned(now, &s.member)
+	case changed:
 		s.ejections++
 	}
 	p.admitLocked(now)

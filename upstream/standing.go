@@ -108,6 +108,13 @@ func (s *standing) eject(now time.Time) {
 	s.until, s.era = now.Add(s.span), s.era+1
 }
 
+// parole ends the time for which the server is left alone.
+func (s *standing) parole(now time.Time) {
+	if s.ejected && now.Before(s.until) {
+		s.until = now
+	}
+}
+
 // asked takes the answer to a question, and reports whether the server went
 // down or up by it.
 func (s *standing) asked(well bool) (changed bool) {
