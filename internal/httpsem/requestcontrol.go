@@ -81,16 +81,20 @@ type Stored struct {
 // origin being asked first (RFC 9111, sections 4 and 5.2.1). A stale one may
 // within its own stale-while-revalidate window (RFC 5861, section 3), unless
 // the client bounds age or freshness (section 5.2.1.1), and within the client's
-// max-stale unless the origin forbids that (section 4.2.4). The first instant
-// after either lifetime or StaleFor is outside it.
+// max-stale unless the origin forbids that (section 4.2.4); beyond the client's
+// max-stale in no case (section 5.2.1.2). The first instant after either
+// lifetime or StaleFor is outside it.
 func (c RequestControl) Accepts(s Stored) bool {
 	switch {
 	case c.NoCache,
 		c.MaxAge.Given && s.Age > c.MaxAge.Value,
 		c.MinFresh.Given && s.TTL < c.MinFresh.Value:
 		return false
-	case s.TTL > 0,
-		c.MaxStale.Given && !s.MustRevalidate && -s.TTL <= c.MaxStale.Value:
+	case s.TTL > 0:
+		return true
+	case c.MaxStale.Given && -s.TTL > c.MaxStale.Value:
+		return false
+	case c.MaxStale.Given && !s.MustRevalidate:
 		return true
 	}
 	return !c.MaxAge.Given && !c.MinFresh.Given && -s.TTL < s.StaleFor
