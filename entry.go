@@ -22,7 +22,7 @@ import (
 // A value whose body still arrives has no flight any more, but its body says
 // that the entry grows.
 //
-// Invariants. This file alone writes an entry.
+// Invariants. This file and mark.go alone write an entry.
 //
 //	I1.  At most one flight belongs to a key: at most one entry of a key is in
 //	     the table, and its flight is one pointer. Guarded by mu.
@@ -46,10 +46,15 @@ import (
 //	I10. A value that does not fit into MaxBytes is delivered and not kept, nor
 //	     is the value that it would have replaced.
 //	I11. Nothing waits for a load while it holds a lock.
+//	I12. What Validate keeps stands in the mark and never in value, and beside
+//	     it there is no value: loads are given it as prev, callers never.
+//	I13. A load apart writes the entry only while the mark still has the bond
+//	     that the load began under. Set, Expire, invalidation, eviction and a
+//	     later flight that lands end it.
 type entry[V any] struct {
 	node  table.Node[entry[V]]
 	value atomic.Pointer[record[V]] // I6
-	mark  atomic.Pointer[mark]      // I6
+	mark  atomic.Pointer[mark[V]]   // I6
 
 	mu     sync.Mutex // before the table's lock and a body's
 	flight *flight[V]
@@ -83,20 +88,14 @@ func (r *record[V]) slots() []uint16 {
 	return r.more.slots
 }
 
+// forValidation says that the value is given to loads only (I12).
+func (r *record[V]) forValidation() bool { return r.more != nil && r.more.outcome == Validate }
+
 func (r *record[V]) body() *growing {
 	if r.more == nil {
 		return nil
 	}
 	return r.more.body
-}
-
-// A mark is what a load left that came to no value: callers are answered by it
-// until its time has passed.
-type mark struct {
-	pass     bool
-	until    int64
-	err      error // of a failure
-	failures int   // in a row
 }
 
 // forever is the revision beyond all others: "has anything touched it since".
@@ -175,15 +174,6 @@ func (e *entry[V]) currentLocked(c *Cache[V]) *record[V] {
 	return r
 }
 
-// markedLocked is the failure that still answers for the key.
-func (e *entry[V]) markedLocked(now int64) error {
-	m := e.mark.Load()
-	if m == nil || m.pass || now >= m.until {
-		return nil
-	}
-	return m.err
-}
-
 // parkLocked counts the caller among a flight's waiters.
 func (e *entry[V]) parkLocked(c *Cache[V], q *query[V], f *flight[V]) reply[V] {
 	if err := c.mayWait(q, f); err != nil {
@@ -201,6 +191,9 @@ func (e *entry[V]) parkLocked(c *Cache[V], q *query[V], f *flight[V]) reply[V] {
 func (e *entry[V]) leadLocked(c *Cache[V], q *query[V], r *record[V]) reply[V] {
 	if e.growingLocked() == nil && !c.table.Pin(e) { // I5
 		return reply[V]{verdict: again}
+	}
+	if r == nil {
+		r = e.keptLocked(c)
 	}
 	f, err := c.newFlight(q, e, r)
 	if err != nil {
@@ -249,12 +242,23 @@ func (e *entry[V]) detachLocked(c *Cache[V]) {
 // dropLocked takes the value away, and the mark.
 func (e *entry[V]) dropLocked(c *Cache[V], cause RemovalCause) {
 	grew := e.ungrowLocked()
-	var old *record[V]
-	c.table.Drop(e, func() { old = e.value.Swap(nil); e.mark.Store(nil) })
+	var left *record[V]
+	c.table.Drop(e, func() { left = e.swap(nil, nil) })
 	if grew {
 		e.unpinLocked(c)
 	}
-	c.removeLater(e.node.Key(), old, cause)
+	c.removeLater(e.node.Key(), left, cause)
+}
+
+// swap puts a record and a mark in the place of those there are, and gives the
+// value that has left. Called under the table's lock (I6).
+func (e *entry[V]) swap(r *record[V], m *mark[V]) (left *record[V]) {
+	left = e.value.Swap(r)
+	old := e.mark.Swap(m)
+	if old != nil && old.kept != nil && (m == nil || m.kept != old.kept) {
+		left = old.kept // and there was no value (I12)
+	}
+	return left
 }
 
 // ungrowLocked lets a growing body go: those who read it go on. It leaves the
@@ -279,19 +283,21 @@ func (e *entry[V]) growingLocked() *growing {
 	return nil
 }
 
-// putLocked makes a record, or a mark, or both, what the entry has. The pin of
-// the flight that brought them ends. It reports whether they are kept.
-func (e *entry[V]) putLocked(c *Cache[V], r *record[V], m *mark, weight int64) bool {
+// putLocked makes a record, or a mark, what the entry has. The pin of the flight
+// that brought it ends. It reports whether it is kept.
+func (e *entry[V]) putLocked(c *Cache[V], r *record[V], m *mark[V], weight int64) bool {
+	return e.replaceLocked(c, r, m, weight, 0)
+}
+
+// replaceLocked is putLocked for what takes reserved bytes with it.
+func (e *entry[V]) replaceLocked(c *Cache[V], r *record[V], m *mark[V], weight, release int64) bool {
 	e.ungrowLocked()
-	var old *record[V]
-	kept := c.table.Put(e, table.Put{Weight: weight, Unpin: e.flight == nil, Publish: func() {
-		old = e.value.Swap(r)
-		e.mark.Store(m)
-	}})
+	var left *record[V]
+	kept := c.table.Put(e, table.Put{Weight: weight, Release: release, Unpin: e.flight == nil, Publish: func() { left = e.swap(r, m) }})
 	if !kept { // I10
-		c.table.Drop(e, func() { old = e.value.Swap(nil); e.mark.Store(nil) })
+		c.table.Drop(e, func() { left = e.swap(nil, nil) })
 	}
-	c.removeLater(e.node.Key(), old, Replaced)
+	c.removeLater(e.node.Key(), left, Replaced)
 	return kept
 }
 
@@ -303,16 +309,19 @@ func (e *entry[V]) land(c *Cache[V], f *flight[V], r *record[V], weight int64, k
 	if f.settled {
 		return false
 	}
-	keep = keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r)
 	switch {
+	case f.alone:
+		keep = keep && f.home.retain(c, f, r, weight, 0)
 	case e.flight != f:
-	case keep:
+		keep = false
+	case keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r):
 		if f.expired {
 			r = r.endingAt(c.now())
 		}
 		e.flight = nil
 		keep = e.putLocked(c, r, nil, weight)
 	default:
+		keep = false
 		e.flight = nil
 		e.dropLocked(c, Replaced)
 		e.unpinLocked(c)
@@ -335,9 +344,16 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	if f.settled {
 		return false
 	}
-	keep := outcome == Keep && tailSize <= c.o.MaxValueBytes-weight && e.holdsLocked(c, f, r) && c.table.Reserve(weight)
+	passing := outcome == Pass || outcome == Validate
+	keep := outcome == Keep || outcome == Validate
+	if f.alone {
+		keep = outcome == Validate && f.bond != 0
+	} else {
+		keep = keep && e.holdsLocked(c, f, r)
+	}
+	keep = keep && tailSize <= c.o.MaxValueBytes-weight && c.table.Reserve(weight)
 	expected := f.waiters
-	if outcome == Pass {
+	if passing {
 		expected = 0
 		if f.leader {
 			expected = 1
@@ -348,25 +364,31 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
 		readers: map[*Body]struct{}{}, kept: keep, expected: expected,
 	}
+	f.reserved = keep
 	if e.flight == f {
 		e.dropLocked(c, Replaced)
 		e.flight = nil
 		switch {
+		case passing:
+			f.home, f.bond = e, f.id
+			e.passedLocked(c, f, nil)
 		case keep:
 			r.more.body.entered = true
 			c.table.Update(e, func() { e.value.Store(r) })
-		case outcome == Pass:
-			e.passedLocked(c, f)
 		default:
 			e.unpinLocked(c)
 		}
 	}
-	f.settleLocked(result[V]{record: r, kept: keep, pass: outcome == Pass})
+	f.settleLocked(result[V]{record: r, kept: keep && !passing, pass: passing})
 	return true
 }
 
 // grown ends the body of a value that header gave out.
 func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
+	if f.out.pass {
+		f.retained(c, weight, err)
+		return
+	}
 	defer c.afterwards()
 	body := f.out.record.body()
 	e.mu.Lock()
@@ -391,42 +413,6 @@ func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
 	}
 }
 
-// pass settles a flight with a value for its leader only, or, without a
-// record, with the word that each is to load for itself.
-func (e *entry[V]) pass(c *Cache[V], f *flight[V], r *record[V]) bool {
-	defer c.afterwards()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if f.settled {
-		return false
-	}
-	if e.flight == f {
-		e.dropLocked(c, Replaced)
-		e.flight = nil
-		e.passedLocked(c, f)
-	}
-	f.settleLocked(result[V]{record: r, pass: true})
-	return true
-}
-
-// passedLocked marks the key so that nobody parks for nothing.
-func (e *entry[V]) passedLocked(c *Cache[V], f *flight[V]) {
-	if f.passTTL <= 0 {
-		e.unpinLocked(c)
-		return
-	}
-	e.putLocked(c, nil, &mark{pass: true, until: later(c.now(), f.passTTL)}, c.overhead(f.key)+markBytes)
-}
-
-// unmark ends a pass mark early, because a load was for everybody again.
-func (e *entry[V]) unmark(c *Cache[V]) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if m := e.mark.Load(); m != nil && m.pass && e.flight == nil && e.growingLocked() == nil {
-		e.dropLocked(c, Replaced)
-	}
-}
-
 // fail settles a flight with an error and lets the key rest for the pause.
 func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 	defer c.afterwards()
@@ -436,9 +422,10 @@ func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 	if f.settled {
 		return false
 	}
-	m := &mark{failures: 1}
+	m := &mark[V]{failures: 1, weight: c.overhead(f.key) + markBytes}
 	if old := e.mark.Load(); old != nil {
 		m.failures = old.failures + 1
+		m.kept, m.weight, m.bond = old.kept, old.weight, old.bond
 	}
 	pause := c.pause(err, m.failures)
 	m.until = later(now, pause)
@@ -450,7 +437,7 @@ func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 		case pause == 0:
 			e.unpinLocked(c)
 		case e.value.Load() == nil:
-			e.putLocked(c, nil, m, c.overhead(f.key)+markBytes)
+			e.putLocked(c, nil, m, m.weight)
 		default:
 			c.table.Update(e, func() { e.mark.Store(m) })
 			e.unpinLocked(c)
@@ -458,17 +445,6 @@ func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 	}
 	f.settleLocked(result[V]{err: failure})
 	return true
-}
-
-// rest puts a failure in the place of a pass mark.
-func (e *entry[V]) rest(c *Cache[V], err error, pause time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if m := e.mark.Load(); m == nil || !m.pass || e.flight != nil || pause <= 0 {
-		return
-	}
-	m := &mark{failures: 1, err: err, until: later(c.now(), pause)}
-	c.table.Update(e, func() { e.mark.Store(m) })
 }
 
 // leave takes a caller off a flight's waiters. lasting says that the load is
@@ -526,6 +502,7 @@ func (e *entry[V]) expire(c *Cache[V]) bool {
 	if e.flight != nil {
 		e.flight.expired = true
 	}
+	e.unbindLocked(c)
 	r := e.currentLocked(c)
 	if r == nil || r.expiry <= now {
 		return r != nil
@@ -575,9 +552,7 @@ func (e *entry[V]) release(c *Cache[V]) {
 // evicted clears what the table has chosen to let go. Called under the table's
 // lock and no entry's, which is why value and mark are written under it too.
 func (e *entry[V]) evicted(c *Cache[V]) {
-	r := e.value.Swap(nil)
-	e.mark.Store(nil)
-	c.removeLater(e.node.Key(), r, Evicted)
+	c.removeLater(e.node.Key(), e.swap(nil, nil), Evicted)
 }
 
 // begin notes the revision at which a flight's loader is called: what was

@@ -271,14 +271,15 @@ func (c *Cache[V]) beginApart(q *query[V]) (*flight[V], error) {
 		return nil, err
 	}
 	f.alone, f.bulk = true, nil
+	q.entry.bind(c, f)
 	c.launch(f)
 	return f, nil
 }
 
-// unmark ends a key's pass mark.
-func (c *Cache[V]) unmark(key string) {
-	if e := c.table.Get(key); e != nil {
-		e.unmark(c)
+// unmark ends a key's pass mark, because a load apart was for everybody again.
+func (c *Cache[V]) unmark(f *flight[V]) {
+	if e := c.table.Get(f.key); e != nil {
+		e.unmark(c, f)
 	}
 }
 

@@ -19,6 +19,9 @@ type flight[V any] struct {
 	fresh    bool       // its caller wants no value of a store's or an owner's
 	noStale  bool       // nor one that is stale
 	alone    bool       // loads for one caller, after a pass
+	home     *entry[V]  // that such a load, or what Validate keeps, may write (I13)
+	bond     uint64     // to home's mark
+	reserved bool       // header has reserved the weight of its value
 	seated   bool       // has its turn already
 	// notInStore: the store was asked, and has nothing under the key.
 	notInStore  bool

@@ -36,6 +36,7 @@ type FlightInfo struct {
 type EntryInfo struct {
 	Bytes    int64         // counted against MaxBytes; zero while nothing is kept
 	Value    bool          // there is a value
+	ForLoads bool          // there is one that Validate kept, for loads only
 	Loading  bool          // there is a flight
 	Age      time.Duration // of the value
 	TTL      time.Duration // remaining; negative when stale
@@ -95,6 +96,7 @@ func (e *entry[V]) describe(c *Cache[V]) EntryInfo {
 		}
 	}
 	if m := e.mark.Load(); m != nil {
+		info.ForLoads = m.kept != nil
 		left := max(0, time.Duration(m.until-now))
 		if m.pass {
 			info.Passing = left

@@ -187,28 +187,26 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 		item.refuse(f.ctx)
 		return err
 	}
-	if item.Outcome == Validate {
-		item.Outcome = Pass
-	}
-	if item.Outcome == Pass && item.PassTTL != 0 {
+	passing := item.Outcome == Pass || item.Outcome == Validate
+	if passing && item.PassTTL != 0 {
 		f.passTTL = max(item.PassTTL, 0)
 	}
 	if item.Tail != nil {
 		c.stream(f, &item, r, weight)
 		return nil
 	}
-	if item.Outcome == Pass {
-		c.finish(f, EventPassed, f.e.pass(c, f, r), weight)
+	if passing {
+		c.finish(f, EventPassed, f.e.pass(c, f, r, weight), weight)
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
 		c.forgetStored(f)
 		return nil
 	}
-	if !f.e.land(c, f, r, weight, item.Outcome != Share && !f.lost() && !f.alone) {
+	if !f.e.land(c, f, r, weight, item.Outcome != Share && !f.lost()) {
 		return nil
 	}
 	c.finish(f, c.landing(f), true, weight)
-	if f.alone {
-		c.unmark(f.key)
+	if f.alone && !f.out.kept {
+		c.unmark(f)
 	}
 	c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return c.fill(ctx, f, r, lease) })
 	if f.out.kept {
@@ -365,12 +363,15 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 		return nil, 0, fmt.Errorf("corral: the loader gave %d tags, MaxTags is %d: give fewer, or raise it", len(item.Tags), c.o.MaxTags)
 	}
 	if item.Outcome > NotModified {
-		return nil, 0, fmt.Errorf("corral: the loader gave outcome %d: use Keep, Share, Pass or NotModified", item.Outcome)
+		return nil, 0, fmt.Errorf("corral: the loader gave outcome %d: use Keep, Share, Pass, Validate or NotModified", item.Outcome)
 	}
 	if item.Outcome == NotModified {
 		f.notModified.Store(true)
 		if f.previous == nil {
 			return nil, 0, errors.New("corral: the loader answered NotModified, but prev was nil: answer with the value")
+		}
+		if f.previous.forValidation() {
+			item.Outcome = Validate
 		}
 		item.Value = f.previous.value
 		if body := f.previous.body(); body != nil {
@@ -387,6 +388,9 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 	r := c.describe(item, time.Since(f.started))
 	r.revision, r.version = f.revision, f.id
 	weight := c.overhead(f.key) + size
+	if item.Outcome == Validate {
+		weight += markBytes
+	}
 	if item.Tail != nil || item.Body != nil {
 		weight += bodyBytes
 	}

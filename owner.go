@@ -42,7 +42,7 @@ func (c *Cache[V]) fromOwner(f *flight[V]) {
 		c.hold(f, answer.Lease)
 		c.compute(f)
 	case AnswerPass:
-		c.finish(f, EventPassed, f.e.pass(c, f, nil), 0)
+		c.finish(f, EventPassed, f.e.pass(c, f, nil, 0), 0)
 	case AnswerError:
 		c.failed(f, RetryAfter(cmp.Or(answer.Err, ErrUnavailable), answer.RetryAfter))
 	case AnswerOverloaded:

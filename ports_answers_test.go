@@ -58,6 +58,26 @@ func TestAPassFromTheOwnerLetsEachCallerLoad(t *testing.T) {
 	})
 }
 
+func TestAPassFromTheOwnerLeavesWhatIsKeptForValidation(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withScript(r, o)
+		o.PassTTL = time.Minute
+	}, func(t *testing.T, r *rig) {
+		r.load = answering(corral.Item[string]{Value: "own", Outcome: corral.Validate})
+		r.get("a").want(t, "own", corral.Loaded, 0)
+		r.wantLog("join a", "load a", "pass a")
+		time.Sleep(time.Minute)
+		r.script.On("a", corraltest.Refuses(corral.AnswerPass))
+		r.load = func(_ context.Context, _ string, prev *corral.Item[string]) (corral.Item[string], error) {
+			return prev.NotModified(), nil
+		}
+		for _, g := range atOnce(3, func(int) came { return r.get("a") }) {
+			g.want(t, "own", corral.Loaded, 0)
+		}
+		r.wantLog("join a", "load a", "load a", "load a")
+	})
+}
+
 func TestAnErrorFromElsewhereComesWithItsPause(t *testing.T) {
 	withPorts(t, withScript, func(t *testing.T, r *rig) {
 		r.script.On("a", corraltest.Reports(errPort, 7*time.Second))

@@ -1,6 +1,7 @@
 package corral_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -116,6 +117,27 @@ func TestAPassIsToldToTheOwnerAndNotStored(t *testing.T) {
 		r.get("a").want(t, "v", corral.Loaded, 0)
 		r.wantLog("store get a", "join a", "load a", "pass a")
 		r.get("a").want(t, "v", corral.Loaded, 0) // by itself, while the mark lasts
+		r.wantLog("load a")
+	})
+}
+
+func TestWhatIsForValidationOnlyIsAPassToOwnerAndStore(t *testing.T) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
+		r.load = notModified("v")
+		r.get("a").want(t, "v", corral.Loaded, 0)
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a")
+		time.Sleep(time.Minute)
+		r.load = func(_ context.Context, _ string, prev *corral.Item[string]) (corral.Item[string], error) {
+			if prev.Outcome == corral.Validate {
+				return prev.NotModified(), nil
+			}
+			return corral.Item[string]{Value: "private", Outcome: corral.Validate, PassTTL: -1}, nil
+		}
+		r.get("a").want(t, "private", corral.Loaded, 0)
+		r.wantLog("join a", "load a", "pass a", "store delete a")
+		r.get("a").want(t, "private", corral.Loaded, 0) // asks the owner again, since no mark stays
+		r.wantLog("join a", "load a", "pass a", "store delete a")
+		r.get("a").want(t, "private", corral.Loaded, 0) // by itself, since this time one did
 		r.wantLog("load a")
 	})
 }

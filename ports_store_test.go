@@ -99,6 +99,19 @@ func TestARecordTooOldToServeCoversAFailure(t *testing.T) {
 	})
 }
 
+func TestARecordTooOldToServeCoversAnOutageWithinAWindowOfItsOwn(t *testing.T) {
+	withPorts(t, withStore, func(t *testing.T, r *rig) {
+		record := text("kept")
+		record.TTL, record.StaleOnOutage = -time.Minute, time.Hour
+		r.keep("a", record)
+		r.load = failing(corral.Outage(errPort))
+		time.Sleep(59*time.Minute - 1)
+		r.get("a").want(t, "kept", corral.Stale, 0)
+		time.Sleep(time.Nanosecond)
+		r.get("a").wantErr(t, errPort, 0)
+	})
+}
+
 func TestARecordOlderThanAnInvalidationIsNotServed(t *testing.T) {
 	for _, row := range []struct {
 		name       string

@@ -17,10 +17,11 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 		return
 	}
 	c.finish(f, EventHeader, true, weight)
-	if f.alone && outcome != Pass {
-		c.unmark(f.key)
+	passing := outcome == Pass || outcome == Validate
+	if f.alone && !passing {
+		c.unmark(f)
 	}
-	if outcome == Pass {
+	if passing {
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
 	}
 	if !f.out.kept {

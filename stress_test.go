@@ -33,6 +33,11 @@ func (r *register) Load(_ context.Context, key string, _ *Item[int64]) (Item[int
 		item.Outcome = Pass
 	case 3:
 		panic("boom")
+	case 4:
+		item.Outcome = Validate
+	}
+	if rand.IntN(2) == 0 {
+		item.PassTTL = time.Millisecond
 	}
 	return item, nil
 }
@@ -97,7 +102,11 @@ func TestBytesAreExactUnderABurstOfWriters(t *testing.T) {
 		if rand.IntN(10) == 0 {
 			return Item[string]{}, errors.New("no")
 		}
-		return Item[string]{Value: strings.Repeat("x", rand.IntN(4000))}, nil
+		item := Item[string]{Value: strings.Repeat("x", rand.IntN(4000))}
+		if rand.IntN(10) == 0 {
+			item.Outcome = Validate
+		}
+		return item, nil
 	})
 	c, err := New[string](load, Options[string]{TTL: time.Hour, MaxBytes: limit})
 	if err != nil {
@@ -157,8 +166,11 @@ func liveBytes(c *Cache[string]) int64 {
 		for e := range c.table.All() {
 			if r := e.value.Load(); r != nil {
 				total += c.overhead(e.node.Key()) + int64(len(r.value))
-			} else if e.mark.Load() != nil {
+			} else if m := e.mark.Load(); m != nil {
 				total += c.overhead(e.node.Key()) + markBytes
+				if m.kept != nil {
+					total += moreBytes + int64(len(m.kept.value))
+				}
 			}
 		}
 	})
@@ -187,6 +199,8 @@ func TestNoKeyIsEverWedged(t *testing.T) {
 			}
 		case 5:
 			<-ctx.Done()
+		case 6:
+			return Item[string]{Value: key, Outcome: Validate}, nil
 		}
 		return Item[string]{Value: key, TTL: -1}, nil
 	})
