@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -44,18 +45,19 @@ func (x *exchange) answer(a answer) decision {
 			copyHeader(x.header, *own)
 		}
 		if out.body != nil {
-			if size, whole := out.body.Len(); whole {
+			if size, whole := out.body.Len(); whole && size != v.length { // else it is among the fields
 				x.header["Content-Length"] = []string{strconv.FormatInt(size, 10)}
 			}
 		}
 		x.ranged(&out, v)
 	}
-	if age := v.policy.Age + a.info.Age; a.info.Source != corral.Loaded || age >= time.Second {
-		x.header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
-	}
+	age := v.policy.Age + a.info.Age
 	if a.hit() {
-		x.tellHit(&a)
+		x.tellHit(&a, age)
 	} else {
+		if a.info.Source != corral.Loaded || age >= time.Second {
+			x.header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
+		}
 		x.noteOrigin(a.f)
 		x.tell(x.status(out.code, &a))
 	}
@@ -93,8 +95,32 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 	return s
 }
 
+// told is what the answers of one second say of a response that is stored.
+type told struct {
+	age, ttl int64    // seconds
+	ages     []string // the field Age
+	hits     []string // the field Cache-Status
+}
+
+// tell gives what is said of a hit, made anew once a second.
+func (v *response) tell(status string, age, ttl int64) *told {
+	if t := v.told.Load(); t != nil && t.age == age && t.ttl == ttl && strings.HasPrefix(t.hits[0], status) {
+		return t
+	}
+	t := &told{
+		age: age, ttl: ttl,
+		ages: []string{strconv.FormatInt(age, 10)},
+		hits: []string{status + strconv.FormatInt(ttl, 10)},
+	}
+	v.told.Store(t)
+	return t
+}
+
 // tellHit is tell for what was in the cache.
-func (x *exchange) tellHit(a *answer) {
+func (x *exchange) tellHit(a *answer, age time.Duration) {
+	seconds := int64(math.Floor(a.info.TTL.Seconds()))
+	said := a.item.Value.tell(x.c.hitStatus, int64(age/time.Second), seconds)
+	x.header["Age"] = said.ages
 	if a.info.Err != nil || len(x.header["Cache-Status"]) > 0 {
 		s := httpsem.Status{Cache: x.c.Name, Hit: true, TTL: a.info.TTL, HasTTL: true}
 		if a.info.Err != nil {
@@ -103,18 +129,20 @@ func (x *exchange) tellHit(a *answer) {
 		x.tell(s)
 		return
 	}
-	text := x.c.hitStatus + strconv.FormatInt(int64(math.Floor(a.info.TTL.Seconds())), 10)
-	x.header["Cache-Status"] = []string{text}
-	note(x.r, text)
+	x.header["Cache-Status"] = said.hits
+	if x.trace != nil {
+		x.trace.Status = said.hits[0]
+	}
 }
 
 // tell notes how an answer came about in its header and in the request's trace.
-func (x *exchange) tell(s httpsem.Status) { tell(x.r, x.header, s) }
+func (x *exchange) tell(s httpsem.Status) { x.tellIn(x.header, s) }
 
-func tell(r *http.Request, header http.Header, s httpsem.Status) {
+func (x *exchange) tellIn(header http.Header, s httpsem.Status) {
 	httpsem.AppendStatus(header, s)
-	lines := header["Cache-Status"]
-	note(r, lines[len(lines)-1])
+	if lines := header["Cache-Status"]; x.trace != nil {
+		x.trace.Status = lines[len(lines)-1]
+	}
 }
 
 func copyHeader(to, from http.Header) {

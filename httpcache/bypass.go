@@ -108,7 +108,7 @@ func (x *exchange) passed(code int, header http.Header, status httpsem.Status) e
 	for _, field := range x.route.TagFields {
 		header.Del(field)
 	}
-	tell(x.r, header, status)
+	x.tellIn(header, status)
 	return nil
 }
 
@@ -119,7 +119,7 @@ func (p *Proxy) passed(res *http.Response) error {
 		return errNoAnswer
 	}
 	way := passageOf(res.Request)
-	noteOrigin(res.Request, &way.fetch)
+	way.x.noteOrigin(&way.fetch)
 	return way.x.passed(res.StatusCode, res.Header, way.status)
 }
 
@@ -137,7 +137,7 @@ func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
 		logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not answered",
 			slog.String("key", way.x.key.String()), slog.Any("error", err))
 	}
-	noteOrigin(r, &way.fetch)
+	way.x.noteOrigin(&way.fetch)
 	way.status.Detail = detail
 	out := way.x.fail(code, way.status, text)
 	out.reply.write(w)

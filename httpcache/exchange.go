@@ -12,9 +12,10 @@ import (
 type exchange struct {
 	d       *door
 	c       *config
-	r       *http.Request // as it came
-	header  http.Header   // of the answer, which the door sends
-	early   early         // of a door that can send answers with 1xx before the last
+	r       *http.Request       // as it came
+	header  http.Header         // of the answer, which the door sends
+	w       http.ResponseWriter // of a door that can send answers with 1xx before the last; else nil
+	trace   *Trace              // nil: nobody wants one
 	route   *route
 	key     httpsem.Key
 	control httpsem.RequestControl
@@ -47,7 +48,6 @@ type decision struct {
 // handle answers a request from the cache, by a fetch whose answer may go to
 // others, or says that it is to go to the origin by itself.
 func (x *exchange) handle(scheme, host, target string) decision {
-	x.c = x.d.config.Load()
 	if !isToken(x.r.Method) { // HTTP/2 lets one through that is none
 		return x.refuse(errMethod)
 	}

@@ -61,13 +61,7 @@ func (f *fetch) get() *fetch {
 func (f *fetch) sent() http.Header {
 	f.once.Do(func() {
 		h := f.incoming.Clone()
-		httpsem.RemoveHopByHop(h)
-		if !f.c.Private {
-			httpsem.RemoveUnkeyed(h)
-		}
-		httpsem.RemoveConditions(h)
-		h.Del("Cache-Control") // the client's wishes are for the cache
-		h.Del("Pragma")
+		clean(h, f.c.Private)
 		if f.content != nil {
 			h.Del("Expect")
 			h.Del("Content-Length") // which net/http writes itself
@@ -93,9 +87,36 @@ func (f *fetch) prepare(x *exchange, found *finding) {
 // selected is what the request has in the fields that a response varies on.
 func (f *fetch) selected(v *response) string {
 	if fields := v.policy.Vary.Fields; !slices.Equal(fields, f.vary) {
-		f.vary, f.selecting = fields, v.policy.Vary.Selecting(f.sent())
+		header := f.incoming
+		if !v.unchanged || len(header["Connection"]) > 0 {
+			header = f.sent()
+		}
+		f.vary, f.selecting = fields, v.policy.Vary.Selecting(header)
 	}
 	return f.selecting
+}
+
+// sentUnchanged reports whether the fields of Vary reach the origin as they
+// come, unless Connection names one, so that they can be compared without
+// making the header that would be sent.
+func sentUnchanged(vary httpsem.Vary) bool {
+	h := make(http.Header, len(vary.Fields))
+	for _, field := range vary.Fields {
+		h[http.CanonicalHeaderKey(field)] = []string{""}
+	}
+	clean(h, false)
+	return len(h) == len(vary.Fields) && !vary.Names("via") && !vary.Names("content-length") && !vary.Names("expect")
+}
+
+// clean takes out of a request what does not reach the origin.
+func clean(h http.Header, private bool) {
+	httpsem.RemoveHopByHop(h)
+	if !private {
+		httpsem.RemoveUnkeyed(h)
+	}
+	httpsem.RemoveConditions(h)
+	delete(h, "Cache-Control") // the client's wishes are for the cache
+	delete(h, "Pragma")
 }
 
 // matches reports whether a response for the key is one for this request.
@@ -275,7 +296,7 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 	header := httpsem.StoredHeader(x.Response, x.Received)
 	tags := append([]string{f.tag}, f.tags(header)...)
 	f.separate(header, policy.Qualified)
-	v := &response{status: x.Status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), length: length}
+	v := &response{status: x.Status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
 		TTL: policy.TTL(), StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError, StaleOnOutage: policy.StaleOnOutage,
@@ -404,20 +425,19 @@ func (f *fetch) freshenGet(ctx context.Context, x httpsem.Exchange) {
 	}), corral.Fresh())
 }
 
-// An early is where answers with 1xx go (RFC 9110, section 15.2).
-type early func(code int, header http.Header)
-
-// hints passes answers with 1xx on to the request that began the fetch, as long
-// as it waits.
+// hints passes answers with 1xx (RFC 9110, section 15.2) on to the request that
+// began the fetch, as long as it waits.
 type hints struct {
 	mu sync.Mutex
-	to early // nil: to nobody
+	to *exchange // nil: to nobody
 }
 
 func (h *hints) begin(x *exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.to = x.early
+	if x.w != nil {
+		h.to = x
+	}
 }
 
 // end returns when no hint is being sent, and lets none be sent any more.
@@ -443,7 +463,7 @@ func (h *hints) watch(ctx context.Context) context.Context {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if sent++; h.to != nil && code == http.StatusEarlyHints && sent <= maxHints {
-			h.to(code, http.Header(header))
+			h.to.sendEarly(code, http.Header(header))
 		}
 		return nil
 	}})

@@ -69,7 +69,8 @@ func (m *Middleware) Reload(o Options) error {
 
 // ServeHTTP implements http.Handler.
 func (m *Middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := exchange{d: &m.door, r: r, header: w.Header(), early: earlyTo(w)}
+	var x exchange
+	x.begin(&m.door, w, w, r)
 	decision := x.handleServed()
 	switch decision.way {
 	case forward:

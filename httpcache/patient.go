@@ -25,24 +25,25 @@ const contentGrace = 500 * time.Millisecond
 //     would await the rest before it sends anything.
 type patient struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	x       exchange
+	r       *http.Request
+	control http.ResponseController
 	timeout time.Duration
 	chunked bool
 	content *request // nil: the request has none, or comes by HTTP/2
 }
 
-// patient wraps the writer of a request, and its content in the request that
-// it returns.
-func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) (*patient, *http.Request) {
-	out := &patient{ResponseWriter: w, control: http.NewResponseController(w), timeout: p.config.Load().TailTimeout}
+// patient wraps the writer of a request, and its content in the request r.
+func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) *patient {
+	out := &patient{ResponseWriter: w, r: r, control: *http.NewResponseController(w), timeout: p.config.Load().TailTimeout}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		out.chunked = len(r.TransferEncoding) > 0
 		out.content = &request{ReadCloser: r.Body}
 		with := *r
 		with.Body = out.content
-		r = &with
+		out.r = &with
 	}
-	return out, r
+	return out
 }
 
 func (w *patient) wait() { w.control.SetWriteDeadline(time.Now().Add(w.timeout)) } // where there is one

@@ -28,22 +28,23 @@ func NewProxy(o Options) (*Proxy, error) {
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out, r := p.patient(w, r)
-	p.serve(out, r)
+	out := p.patient(w, r)
+	out.x.begin(&p.door, out, w, out.r)
+	p.serve(out)
 	out.finish()
 }
 
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	x := exchange{d: &p.door, r: r, header: w.Header(), early: earlyTo(w)}
+func (p *Proxy) serve(w *patient) {
+	x := &w.x
 	decision := x.handleServed()
 	switch decision.way {
 	case forward:
 		if decision.content != nil {
-			with := *r
+			with := *x.r
 			with.Body = decision.content.reader()
-			r = &with
+			x.r = &with
 		}
-		p.forward(w, r, &x, &decision)
+		p.forward(w, x.r, x, &decision)
 	case abort:
 		panic(http.ErrAbortHandler)
 	default:
@@ -51,25 +52,27 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// handleServed is handle for a request that came by net/http's server.
-func (x *exchange) handleServed() decision {
-	c := x.d.config.Load()
-	if trace := traceOf(x.r); trace != nil {
-		trace.Client, _ = c.client(x.r)
-	}
-	return x.handle(c.scheme(x.r), x.r.Host, x.r.RequestURI)
+// begin makes an exchange of a request that came by net/http's server. w is
+// what the answer is written to, outer what the server gave.
+func (x *exchange) begin(d *door, w, outer http.ResponseWriter, r *http.Request) {
+	x.d, x.c, x.r, x.w, x.header, x.trace = d, d.config.Load(), r, w, w.Header(), traceOf(outer, r)
 }
 
-// earlyTo sends answers with 1xx to a client.
-func earlyTo(w http.ResponseWriter) early {
-	return func(code int, fields http.Header) {
-		header := w.Header()
-		for name, values := range fields {
-			header[name] = values
-		}
-		w.WriteHeader(code)
-		for name := range fields {
-			delete(header, name)
-		}
+// handleServed is handle for such a request.
+func (x *exchange) handleServed() decision {
+	if x.trace != nil && len(x.c.TrustedProxies) > 0 {
+		x.trace.Client, _ = x.c.client(x.r)
+	}
+	return x.handle(x.c.scheme(x.r), x.r.Host, x.r.RequestURI)
+}
+
+// sendEarly sends an answer with 1xx to a client.
+func (x *exchange) sendEarly(code int, fields http.Header) {
+	for name, values := range fields {
+		x.header[name] = values
+	}
+	x.w.WriteHeader(code)
+	for name := range fields {
+		delete(x.header, name)
 	}
 }

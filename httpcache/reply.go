@@ -198,6 +198,12 @@ type readCloser struct {
 // nothing for TailTimeout, the connection is aborted: the client must not take
 // a part for the whole.
 func copyBody(w http.ResponseWriter, body *corral.Body) {
+	if _, whole := body.Len(); whole {
+		if _, err := body.WriteTo(w); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
 	out := &bodyWriter{to: w, control: http.NewResponseController(w), body: body}
 	if arrived, whole := body.Len(); arrived == 0 && !whole {
 		out.control.Flush()

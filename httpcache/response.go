@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -16,11 +17,13 @@ type response struct {
 	fields    fields // as httpsem.StoredHeader gives them
 	policy    httpsem.Policy
 	selecting string      // the fields of the request that Vary names, as they were sent
+	unchanged bool        // these fields are sent as they come
 	variants  *variants   // of the address, when the response varies
 	trailer   http.Header // what Trailer announced of an answer for one: filled at the end of its body
 	length    int64       // of the body by its Content-Length; -1: not said
 	confirmed bool        // by the origin's 304
-	partial   bool        // it is a 206, kept for requests for the very same range
+
+	told atomic.Pointer[told] // what the last hit was told
 }
 
 // forwarded is the status code by which the origin gave the response.

@@ -23,24 +23,27 @@ func WithTrace(ctx context.Context, trace *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, trace)
 }
 
-func traceOf(r *http.Request) *Trace {
+// A Tracer is a ResponseWriter with a trace for its request. It comes before
+// one in the request's context, and costs less.
+type Tracer interface {
+	http.ResponseWriter
+	HTTPTrace() *Trace
+}
+
+// traceOf is the trace that a request's server wants to have filled, or nil.
+func traceOf(w http.ResponseWriter, r *http.Request) *Trace {
+	if tracer, ok := w.(Tracer); ok {
+		return tracer.HTTPTrace()
+	}
 	trace, _ := r.Context().Value(traceKey{}).(*Trace)
 	return trace
 }
 
-func note(r *http.Request, status string) {
-	if trace := traceOf(r); trace != nil {
-		trace.Status = status
-	}
-}
-
 // noteOrigin tells of the origin what this request itself had to do with it:
 // nothing, when it joined another's fetch.
-func (x *exchange) noteOrigin(f *fetch) { noteOrigin(x.r, f) }
-
-func noteOrigin(r *http.Request, f *fetch) {
-	if trace := traceOf(r); trace != nil {
-		trace.OriginTime = time.Duration(f.took.Load())
-		trace.OriginCode = int(f.status.Load())
+func (x *exchange) noteOrigin(f *fetch) {
+	if x.trace != nil {
+		x.trace.OriginTime = time.Duration(f.took.Load())
+		x.trace.OriginCode = int(f.status.Load())
 	}
 }

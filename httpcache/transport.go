@@ -64,7 +64,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if host == "" {
 		host = r.URL.Host
 	}
-	x := exchange{d: &t.door, r: &in, header: http.Header{}}
+	x := exchange{d: &t.door, c: t.config.Load(), r: &in, header: http.Header{}}
 	decision := x.handle(r.URL.Scheme, host, in.RequestURI)
 	switch decision.way {
 	case forward:
