@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -262,6 +263,9 @@ func withHints(ctx context.Context, codes *[]int) context.Context {
 		},
 	})
 }
+
+// quiet is for servers whose errors are the test.
+var quiet = log.New(io.Discard, "", 0)
 
 // nothing adds nothing to an answer.
 func nothing(http.ResponseWriter, *http.Request) {}

@@ -190,7 +190,7 @@ func (o Options) Validate() error {
 	v.duration("EjectFor", o.EjectFor)
 	v.duration("MaxEjectFor", o.MaxEjectFor)
 	d := o.withDefaults()
-	v.wrong(o.EjectFor > 0 && d.MaxEjectFor < d.EjectFor, "MaxEjectFor", d.MaxEjectFor, fmt.Sprintf("set at least EjectFor, which is %v", d.EjectFor))
+	v.wrong(o.MaxEjectFor >= 0 && d.MaxEjectFor < d.EjectFor, "MaxEjectFor", d.MaxEjectFor, fmt.Sprintf("set at least EjectFor, which is %v", d.EjectFor))
 	v.wrong(!(o.MinHealthy >= 0 && o.MinHealthy <= 1), "MinHealthy", o.MinHealthy, "set a part between 0 and 1")
 	v.wrong(!(o.RetryBudget >= 0 && o.RetryBudget <= 1), "RetryBudget", o.RetryBudget, "set a part between 0 and 1")
 	v.health(o.Health)
