@@ -49,7 +49,8 @@ bench: ## Corral and its rivals side by side, with ratios
 	cd bench && $(GO) run ./cmd/compare
 
 bench-http: ## Corral serve and its rivals side by side, with ratios and bars (BENCH="-rows hit,cold -runs 5")
-	@scripts/need gcc nginx varnishd traffic_server squid wrk
+	@scripts/need gcc nginx varnishd traffic_server squid wrk npm
+	cd bench/cmd/http/workerd && npm ci --ignore-scripts --no-audit --no-fund
 	cd bench && $(GO) run ./cmd/http $(BENCH)
 
 soak: ## What takes longer: stress and fuzzing for SOAKTIME

@@ -53,6 +53,14 @@ func (a answer) verdict() verdict {
 	return good
 }
 
+// must is an error unless the answer to an order is good.
+func (a answer) must(o order) error {
+	if a.verdict() == good {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("GET %s: status %d, %s", o.uri(), a.status, a.verdict()), a.err)
+}
+
 // A watch gives the time since a request was due.
 type watch func() time.Duration
 

@@ -29,7 +29,6 @@ func requestFor(uri string) []byte {
 func connect(ctx context.Context, addr string, n int) ([]*client, error) {
 	clients := make([]*client, 0, n)
 	warm := order{path: "/warm", size: 1}
-	request, want := requestFor(warm.uri()), warm.body()
 	for range n {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", addr)
@@ -39,9 +38,13 @@ func connect(ctx context.Context, addr string, n int) ([]*client, error) {
 		}
 		c := &client{conn, bufio.NewReaderSize(conn, 8<<10)}
 		clients = append(clients, c)
-		if a := c.ask(request, want, time.Now(), time.Now().Add(10*time.Second)); a.verdict() != good || a.closes {
+		a := burst{order: warm, giveUp: patient}.alone(c)
+		if a.verdict() == good && a.closes {
+			a.status, a.err = 0, errors.New("the connection is not kept alive")
+		}
+		if err := a.must(warm); err != nil {
 			hangUp(clients)
-			return nil, fmt.Errorf("warm connection %d of %d: status %d, %s, %w", len(clients), n, a.status, a.verdict(), a.err)
+			return nil, fmt.Errorf("warm connection %d of %d: %w", len(clients), n, err)
 		}
 	}
 	return clients, nil
@@ -149,10 +152,7 @@ func repeat(clients []*client, next func() (order, bool)) (int, error) {
 			o, more := take(false, nil)
 			for more {
 				a := burst{order: o, giveUp: patient}.alone(c)
-				var err error
-				if a.verdict() != good {
-					err = fmt.Errorf("GET %s: status %d, %s, %w", o.uri(), a.status, a.verdict(), a.err)
-				}
+				err := a.must(o)
 				o, more = take(err == nil, err)
 			}
 		})

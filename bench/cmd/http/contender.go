@@ -52,7 +52,7 @@ func (d deployment) write(name, text string) (string, error) {
 
 // contenders are all there are.
 var contenders = []contender{
-	corral, bare, plainProxy, nginx, nginxPlain, varnish,
+	corral, bare, plainProxy, nginx, nginxPlain, varnish, trafficServer, squid, workerd,
 }
 
 func named(name string) contender {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,16 @@ func TestASmokeRunOfEveryRowHoldsCorralsAssertions(t *testing.T) {
 	for _, r := range rows {
 		if !strings.Contains(out.String(), "\n"+r.name+": ") {
 			t.Errorf("row %s is missing from what was printed:\n%s", r.name, &out)
+		}
+	}
+}
+
+func TestEveryContenderOfARowExistsAndCorralIsTheFirst(t *testing.T) {
+	for _, r := range rows {
+		for i, name := range r.contenders {
+			if !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == name }) || (name == corralName) != (i == 0) {
+				t.Errorf("row %s: contender %d is %q, want corral first and others that exist", r.name, i, name)
+			}
 		}
 	}
 }

@@ -47,8 +47,8 @@ func measureAdded(ctx context.Context, b *bench, p *proxy) (sample, error) {
 			{"pass", through[0], private},
 		} {
 			a := burst{order: one.order, giveUp: patient}.alone(one.client)
-			if a.verdict() != good {
-				return nil, fmt.Errorf("GET %s: status %d, %s, %w", one.order.uri(), a.status, a.verdict(), a.err)
+			if err := a.must(one.order); err != nil {
+				return nil, err
 			}
 			times[one.key] = append(times[one.key], a.took)
 		}

@@ -121,11 +121,13 @@ func measureHung(ctx context.Context, b *bench, p *proxy) (sample, error) {
 	}
 	healed := time.Now()
 	for s["tries"] = 1; ; s["tries"]++ {
-		next, err := b.fire(ctx, p, 1, burst{order: o, giveUp: retrying})
+		clients, err := connect(ctx, p.addr, 1)
 		if err != nil {
 			return nil, err
 		}
-		if next.count[good] == 1 {
+		next := burst{order: o, giveUp: retrying}.alone(clients[0])
+		hangUp(clients)
+		if next.verdict() == good {
 			s["works"] = milliseconds(time.Since(healed))
 			return s, nil
 		}

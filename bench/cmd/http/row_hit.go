@@ -75,9 +75,10 @@ func (b *bench) hammer(ctx context.Context, p *proxy, o order) (s sample, hits f
 
 // get asks for an order once.
 func (b *bench) get(ctx context.Context, p *proxy, o order) error {
-	t, err := b.fire(ctx, p, 1, burst{order: o, giveUp: patient})
-	if err == nil && t.count[good] != 1 {
-		err = fmt.Errorf("GET %s from %s: %v", o.uri(), p.name, t.count)
+	clients, err := connect(ctx, p.addr, 1)
+	if err != nil {
+		return err
 	}
-	return err
+	defer hangUp(clients)
+	return burst{order: o, giveUp: patient}.alone(clients[0]).must(o)
 }
