@@ -5,6 +5,7 @@
 // cache, the cache's name. The names and units follow Prometheus' conventions;
 // the help text of each says what it counts. In a scrape the figures of one
 // cache belong together up to what happens while they are read.
+// An UpstreamCollector does the same for pools of origin servers.
 //
 // Requests by result add up to what was asked of the cache but for what it
 // refused (corral_refused_total) or answered with the last failure
