@@ -31,7 +31,7 @@ func Bypass(r *http.Request) Reason {
 		return ReasonUpgrade
 	case has(h, "If-Match") || has(h, "If-Unmodified-Since"):
 		return ReasonPrecondition
-	case ParseRequestControl(h).NoStore:
+	case has(h, "Cache-Control") && ParseRequestControl(h).NoStore:
 		return ReasonNoStoreAsked
 	}
 	return NoReason

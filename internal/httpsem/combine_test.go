@@ -61,8 +61,17 @@ func TestSection34PartsOfTheSameContentMakeAUnion(t *testing.T) {
 			is(t, c.later+": complete by Content-Length", has(p.Header, "Content-Length"), p.Whole())
 		}
 		is(t, "Combine of "+c.stored+" and "+c.later, got, c.want)
-		is(t, "stored spans", len(stored.Spans), 1)
 	}
+}
+
+func TestCombineLeavesWhatItIsGiven(t *testing.T) {
+	spans := append(make([]Span, 0, 2), Span{10, 5})
+	stored := Parts{Header: header(`ETag: "a"`), Spans: spans, Size: 100}
+	later, _ := PartsOf(part("bytes 0-4/100", ""))
+	got, _ := Combine(stored, later)
+	is(t, "combined spans", got.Spans, []Span{{0, 5}, {10, 5}})
+	is(t, "stored spans", stored.Spans, []Span{{10, 5}})
+	is(t, "later spans", later.Spans, []Span{{0, 5}})
 }
 
 func TestSection34OnlyAStrongValidatorJoinsParts(t *testing.T) {

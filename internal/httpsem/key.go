@@ -96,29 +96,31 @@ func sameHost(scheme, host, authority string) error {
 
 // sentTarget gives path and query as they are sent on.
 func sentTarget(target string) (string, error) {
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c == 0x7f || c == '#' {
+	end := strings.IndexByte(target, '?')
+	if end < 0 {
+		end = len(target)
+	}
+	encoded := 0
+	for i := range end {
+		switch c := target[i]; {
+		case pathBytes[c]:
+		case c <= ' ' || c == 0x7f || c == '#':
 			return "", fmt.Errorf("%w %q: byte %q at %d", ErrTarget, target, c, i)
+		case c != '%':
+			encoded++
+		case !(i+2 < end && isHex(target[i+1]) && isHex(target[i+2])):
+			return "", fmt.Errorf("%w %q: a percent sign without two hexadecimal digits", ErrTarget, target)
 		}
 	}
-	path, query, found := strings.Cut(target, "?")
-	encoded := 0
-	for i := range len(path) {
-		switch {
-		case path[i] == '%' && !(i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2])):
-			return "", fmt.Errorf("%w %q: a percent sign without two hexadecimal digits", ErrTarget, target)
-		case !pathByte(path[i]):
-			encoded++
+	for i := end; i < len(target); i++ {
+		if c := target[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return "", fmt.Errorf("%w %q: byte %q at %d", ErrTarget, target, c, i)
 		}
 	}
 	if encoded == 0 {
 		return target, nil
 	}
-	path = encodePath(path, encoded)
-	if found {
-		path += "?" + query
-	}
-	return path, nil
+	return encodePath(target[:end], encoded) + target[end:], nil
 }
 
 // encodePath percent-encodes the bytes that a path cannot have, and leaves what
@@ -128,7 +130,7 @@ func encodePath(path string, encoded int) string {
 	const digits = "0123456789ABCDEF"
 	b := make([]byte, 0, len(path)+2*encoded)
 	for i := range len(path) {
-		if c := path[i]; pathByte(c) {
+		if c := path[i]; pathBytes[c] || c == '%' {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', digits[c>>4], digits[c&15])
@@ -137,11 +139,19 @@ func encodePath(path string, encoded int) string {
 	return string(b)
 }
 
-// pathByte reports whether net/url sends a byte of a path as it is: slash, pchar
-// and percent (RFC 3986, section 3.3), and the brackets, which it lets through.
-func pathByte(c byte) bool {
-	return tchar[c] && c != '#' && c != '^' && c != '`' && c != '|' || strings.IndexByte("(),;=:@/[]", c) >= 0
-}
+// pathBytes marks the bytes of a path that net/url sends as they are: slash and
+// pchar (RFC 3986, section 3.3), and the brackets, which it lets through. Percent
+// is apart: it has to begin an encoded byte.
+var pathBytes = func() (set [256]bool) {
+	set = tchar
+	for _, c := range []byte("(),;=:@/[]") {
+		set[c] = true
+	}
+	for _, c := range []byte("#%^`|") {
+		set[c] = false
+	}
+	return set
+}()
 
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
@@ -156,6 +166,13 @@ func (k Key) As(method string) Key {
 // String gives the key as one text, different for every two keys. It has no
 // line feed, so that the text of Vary.Selecting can follow one.
 func (k Key) String() string { return k.Method + " " + k.Scheme + "://" + k.Host + k.Target }
+
+// Append appends the text of String.
+func (k Key) Append(b []byte) []byte {
+	b = append(append(b, k.Method...), ' ')
+	b = append(append(b, k.Scheme...), "://"...)
+	return append(append(b, k.Host...), k.Target...)
+}
 
 // URL gives the target as a URL, without scheme and host, whose RequestURI is
 // byte for byte Target.

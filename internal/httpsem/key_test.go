@@ -123,6 +123,9 @@ func FuzzKey(f *testing.F) {
 				t.Errorf("%q means %+v (%v), its key %+v", target, u, err, k.URL())
 			}
 		}
+		if got := string(k.Append([]byte("x"))); got != "x"+k.String() {
+			t.Errorf("Append of %q = %q", k, got)
+		}
 		if strings.ContainsAny(k.String(), "\n\r\x00") {
 			t.Errorf("%q is not one line", k)
 		}

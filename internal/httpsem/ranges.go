@@ -107,8 +107,7 @@ func parseRange(field string, size int64) (spans []Span, ok bool) {
 	return spans, count > 0
 }
 
-// parseBounds reads an int-range or a suffix-range. Nothing satisfies a suffix
-// of no bytes: its first is the greatest int64.
+// parseBounds reads an int-range or a suffix-range.
 func parseBounds(member string, size int64) (first, last int64, ok bool) {
 	from, to, found := strings.Cut(member, "-")
 	if !found {
@@ -116,9 +115,6 @@ func parseBounds(member string, size int64) (first, last int64, ok bool) {
 	}
 	if from == "" {
 		length, ok := parsePosition(to)
-		if length == 0 {
-			return math.MaxInt64, math.MaxInt64, ok
-		}
 		return max(size-length, 0), math.MaxInt64, ok
 	}
 	first, ok = parsePosition(from)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestSection142HowAWholeAnswersARange(t *testing.T) {
-	const big = "99999999999999999999"
+	const big = "18446744073709551616" // 2^64
 	for _, c := range []struct {
 		name, asked string
 		size        int64
@@ -33,6 +33,7 @@ func TestSection142HowAWholeAnswersARange(t *testing.T) {
 		{"to beyond an int64", "bytes=1-" + big, 100, 206, []Span{{1, 99}}},
 		{"from beyond an int64", "bytes=" + big + "-", 100, 416, nil},
 		{"suffix beyond an int64", "bytes=-" + big, 100, 206, []Span{{0, 100}}},
+		{"from ten times beyond an int64", "bytes=184467440737095516160-", 100, 416, nil},
 		{"the greatest int64", "bytes=0-9223372036854775807", 100, 206, []Span{{0, 100}}},
 		{"leading zeros", "bytes=007-0008", 100, 206, []Span{{7, 2}}},
 		{"unit in another case", "BYTES=0-4", 100, 206, []Span{{0, 5}}},
@@ -209,6 +210,11 @@ func TestSection146AMultipartAnswerIsTheseBytes(t *testing.T) {
 	m := NewMultipart("x", "a/b", []Span{{0, 2}, {6, 1}}, 9)
 	is(t, "answer", assemble(m, "012345678"),
 		"--x\r\nContent-Type: a/b\r\nContent-Range: bytes 0-1/9\r\n\r\n01\r\n--x\r\nContent-Type: a/b\r\nContent-Range: bytes 6-6/9\r\n\r\n6\r\n--x--\r\n")
+}
+
+func TestSection146APartWithoutContentTypeNamesNone(t *testing.T) {
+	m := NewMultipart("x", "", []Span{{0, 2}, {6, 1}}, 9)
+	is(t, "first preamble", m.Preamble(0), "--x\r\nContent-Range: bytes 0-1/9\r\n\r\n")
 }
 
 func FuzzRange(f *testing.F) {

@@ -17,6 +17,7 @@ func TestSection431TheRequestThatValidates(t *testing.T) {
 		{"ETag twice", "ETag: \"a\"\nETag: \"b\"", "", false},
 		{"two ETags in a line", `ETag: "a", "b"`, "", false},
 		{"Last-Modified invalid", "Last-Modified: x", "", false},
+		{"Last-Modified twice", "Last-Modified: " + at(-9) + "\nLast-Modified: " + at(-9), "", false},
 	} {
 		request := header("If-None-Match: \"x\"\nIf-Modified-Since: x\nIf-Match: x\nIf-Unmodified-Since: x\nIf-Range: x\nRange: x\nAccept: y")
 		want := header(c.want + "\nAccept: y")
