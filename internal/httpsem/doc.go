@@ -68,7 +68,11 @@
 //     the field is Vary or describes the content.
 //   - A request with a Cookie needs public, s-maxage or Vary: Cookie in the
 //     answer. RFC 9111 says nothing about cookies; origins forget to.
-//   - A Set-Cookie is never shared.
+//   - A Set-Cookie is never shared, unless Cache.SetCookie asks for it or the
+//     origin itself takes it out by private="set-cookie".
+//   - stale-if-error limits also for how long a response stands in for an origin
+//     that cannot be reached: RFC 5861, section 4, counts that as an error.
+//   - must-revalidate and proxy-revalidate hold against the windows of a rule.
 //   - Duplicate directives count by the most restrictive one.
 //
 // It is wider in one place: stale-while-revalidate and stale-if-error count
