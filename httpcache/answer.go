@@ -51,15 +51,9 @@ func (x *exchange) answer(a answer) decision {
 		}
 		x.ranged(&out, v)
 	}
-	age := v.policy.Age + a.info.Age
-	if a.hit() {
-		x.tellHit(&a, age)
-	} else {
-		if a.info.Source != corral.Loaded || age >= time.Second {
-			x.header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
-		}
-		x.noteOrigin(a.f)
-		x.tell(x.status(out.code, &a))
+	x.age(&a, out.code)
+	if out.part != nil && a.info.Source == corral.Loaded && a.info.Kept {
+		x.d.readOn(a.name) // the next one wants another part of it
 	}
 	if out.bare && out.body != nil {
 		if x.r.Method != http.MethodHead && a.info.Source == corral.Loaded && a.info.Kept {
@@ -69,6 +63,21 @@ func (x *exchange) answer(a answer) decision {
 		out.body = nil
 	}
 	return decision{reply: out}
+}
+
+// age tells how old an answer is and how it came about.
+func (x *exchange) age(a *answer, code int) {
+	v := a.item.Value
+	age := v.policy.Age + a.info.Age
+	if a.hit() {
+		x.tellHit(a, age)
+	} else {
+		if a.info.Source != corral.Loaded || age >= time.Second {
+			x.header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
+		}
+		x.noteOrigin(a.f)
+		x.tell(x.status(code, a))
+	}
 }
 
 // conditional reports whether a request has conditions that NotModified knows.

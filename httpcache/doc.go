@@ -63,8 +63,10 @@
 //
 // Unsafe methods, upgrades, GET with content and requests with If-Match or
 // If-Unmodified-Since go to the origin by themselves, from a Proxy with
-// X-Forwarded-For, -Host and -Proto set anew. So do requests for ranges of what
-// is larger than MaxObjectBytes; partial answers are not put together.
+// X-Forwarded-For, -Host and -Proto set anew. Ranges of what is larger than
+// MaxObjectBytes are fetched and kept in slices of 1 MiB, each once, where the
+// origin gives ranges and a strong validator; else they go by themselves too,
+// as do requests for several ranges of it.
 // Trailers of shared answers are dropped, which RFC 9110, section 6.5.1, allows.
 // Answers with 103 reach the request that began a fetch and not those who join
 // it; other answers with 1xx are dropped there. An identified request that the

@@ -149,8 +149,10 @@ func (x *exchange) stored(f *fetch) (out decision, ok bool) {
 
 // shared answers from the cache or from a fetch whose answer may go to others.
 func (x *exchange) shared() decision {
-	if x.wantsPart() && x.d.large.has(x.f.name, x.d.now()) {
-		return x.part()
+	if x.wantsPart() {
+		if v := x.d.large.find(x.f.name, x.d.now()); v != nil {
+			return x.sliced(v)
+		}
 	}
 	f, name := x.f, x.f.name
 	ctx, leave := x.patience()
@@ -187,9 +189,9 @@ func (x *exchange) shared() decision {
 // of what is too large to be kept.
 func (x *exchange) deliver(a answer) decision {
 	if x.wantsPart() && !a.info.Kept && a.item.Value.policy.Reason == httpsem.ReasonTooLarge {
-		x.d.large.add(x.f.name, x.d.now(), x.route.PassTTL)
+		x.d.large.add(x.f.name, a.item.Value, x.d.now(), x.route.PassTTL)
 		closeBody(a.item)
-		return x.part()
+		return x.sliced(a.item.Value)
 	}
 	return x.answer(a)
 }

@@ -34,9 +34,10 @@ type fetch struct {
 	selecting string   // request's own goroutine
 
 	once     sync.Once
-	incoming http.Header // as the request came, less what its key leaves out
-	content  *content    // of a POST that may be cached; else nil
-	major    int         // of the request's protocol
+	incoming http.Header   // as the request came, less what its key leaves out
+	content  *content      // of a POST that may be cached; else nil
+	part     *httpsem.Span // what of it, when not the whole
+	major    int           // of the request's protocol
 	minor    int
 	outgoing http.Header // set by once
 	variants *variants   // of the address, when it is known to have some
@@ -178,7 +179,7 @@ func (f *fetch) load(ctx context.Context, name string, prev *corral.Item[*respon
 	if prev != nil && f.confirmable(prev) {
 		header := f.sent().Clone()
 		if httpsem.AddValidators(header, prev.Value.fields.header()) {
-			item, done, err := f.validate(ctx, header, name, prev)
+			item, done, err := f.validate(ctx, f.ranged(header), name, prev)
 			if done || err != nil {
 				return item, err
 			}
@@ -289,14 +290,22 @@ func (f *fetch) method() string {
 // item judges an answer. prev is what the entry has, or nil; length that of the
 // body, or -1.
 func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*response], length int64) corral.Item[*response] {
+	status, contentRange := x.Status, x.Response.Get("Content-Range")
+	partial := f.part != nil && f.partial(&x)
 	policy := f.route.cache.Judge(x)
+	if f.part != nil && !partial { // it is looked at, and answers nobody
+		policy.Outcome, policy.Reason = httpsem.Pass, httpsem.ReasonPartial
+	}
 	if policy.Outcome == httpsem.Keep && length > f.route.MaxObjectBytes {
 		policy.Outcome, policy.Reason = httpsem.Share, httpsem.ReasonTooLarge
 	}
 	header := httpsem.StoredHeader(x.Response, x.Received)
+	if partial {
+		header["Content-Range"] = []string{contentRange}
+	}
 	tags := append([]string{f.tag}, f.tags(header)...)
 	f.separate(header, policy.Qualified)
-	v := &response{status: x.Status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
+	v := &response{status: status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
 		TTL: policy.TTL(), StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError, StaleOnOutage: policy.StaleOnOutage,

@@ -17,7 +17,7 @@ type reply struct {
 	code    int
 	text    []byte       // the body, if there is no other
 	body    *corral.Body // nil: none. Whoever has the reply closes it
-	part    io.Reader    // of body, when not all of it is wanted
+	part    io.Reader    // of body, when not all of it is wanted, or of several; perhaps an io.Closer
 	bare    bool         // no body is sent, whatever the header says of one
 	trailer http.Header  // filled when the body has been read; nil: none
 }
@@ -26,6 +26,9 @@ type reply struct {
 func (r *reply) close() {
 	if r.body != nil {
 		r.body.Close()
+	}
+	if part, ok := r.part.(io.Closer); ok {
+		part.Close()
 	}
 }
 
@@ -177,7 +180,7 @@ func (out *reply) response(r *http.Request, header http.Header) *http.Response {
 			res.ContentLength = 0
 		}
 	case out.part != nil:
-		res.Body = readCloser{out.part, out.body}
+		res.Body = partBody{out.part, out}
 	case out.body != nil:
 		res.Body = out.body
 	default:
@@ -189,9 +192,15 @@ func (out *reply) response(r *http.Request, header http.Header) *http.Response {
 	return res
 }
 
-type readCloser struct {
+// partBody is the body of a response that is read in parts.
+type partBody struct {
 	io.Reader
-	io.Closer
+	of *reply
+}
+
+func (b partBody) Close() error {
+	b.of.close()
+	return nil
 }
 
 // copyBody sends a body as it arrives. When it ends early, or the client takes
