@@ -1,19 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"sync"
-	"time"
+	"sync/atomic"
+	"syscall"
 )
 
-// A client is one connection that is kept alive.
+// A client is one connection that is kept alive. It is a bare socket: one
+// thread reads for all clients of a burst, so that what is measured is not
+// this program's scheduler.
 type client struct {
-	net.Conn
-	r *bufio.Reader
+	fd atomic.Int64 // -1 when it is closed
 }
 
 // host is the Host of every request: no contender knows another.
@@ -27,103 +28,69 @@ func requestFor(uri string) []byte {
 // each, so that a burst finds threads, pools and buffers as in the middle of a
 // day. Call hangUp for the clients.
 func connect(ctx context.Context, addr string, n int) ([]*client, error) {
-	clients := make([]*client, 0, n)
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
 	warm := order{path: "/warm", size: 1}
+	clients := make([]*client, 0, n)
 	for range n {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		c, err := dial(to)
+		if err == nil {
+			clients = append(clients, c)
+			a := burst{order: warm, giveUp: patient}.alone(c)
+			if err = a.must(warm); err == nil && a.closes {
+				err = errors.New("the connection is not kept alive")
+			}
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			hangUp(clients)
-			return nil, fmt.Errorf("open connection %d of %d: %w", len(clients)+1, n, err)
-		}
-		c := &client{conn, bufio.NewReaderSize(conn, 8<<10)}
-		clients = append(clients, c)
-		a := burst{order: warm, giveUp: patient}.alone(c)
-		if a.verdict() == good && a.closes {
-			a.status, a.err = 0, errors.New("the connection is not kept alive")
-		}
-		if err := a.must(warm); err != nil {
-			hangUp(clients)
-			return nil, fmt.Errorf("warm connection %d of %d: %w", len(clients), n, err)
+			return nil, fmt.Errorf("warm connection %d of %d to %s: %w", len(clients), n, addr, err)
 		}
 	}
 	return clients, nil
 }
 
-func hangUp(clients []*client) {
-	for _, c := range clients {
-		c.Close()
+func dial(to netip.AddrPort) (*client, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
 	}
-}
-
-// ask sends a request that was due at a moment and reads the answer until a
-// limit.
-func (c *client) ask(request, want []byte, due, limit time.Time) answer {
-	if err := c.send(request); err != nil {
-		return answer{err: err}
+	c := &client{}
+	c.fd.Store(int64(fd))
+	err = errors.Join(
+		syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}),
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1),
+		syscall.SetNonblock(fd, true),
+	)
+	if err != nil {
+		c.close()
+		return nil, err
 	}
-	return c.hear(want, limit, func() time.Duration { return time.Since(due) })
+	return c, nil
 }
 
 func (c *client) send(request []byte) error {
-	_, err := c.Write(request)
+	n, err := syscall.Write(int(c.fd.Load()), request)
+	if err == nil && n < len(request) {
+		err = fmt.Errorf("send a request: %d bytes of %d fit the socket", n, len(request))
+	}
 	return err
 }
 
-func (c *client) hear(want []byte, limit time.Time, since watch) answer {
-	c.SetReadDeadline(limit)
-	return readAnswer(c.r, want, since)
-}
-
-// A burst is many requests for one order, each on a connection of its own.
-type burst struct {
-	order  order
-	over   time.Duration // from the first request to the last; 0: all at once
-	giveUp time.Duration // after which clients do, from when each was due
-}
-
-// want is the body that everybody should get, if it is known.
-func (b burst) want() []byte {
-	if b.order.private {
-		return nil
+func (c *client) close() {
+	if fd := c.fd.Swap(-1); fd >= 0 {
+		syscall.Close(int(fd))
 	}
-	return b.order.body()
 }
 
-// alone is a burst of one, without delay.
-func (b burst) alone(c *client) answer {
-	request, want := requestFor(b.order.uri()), b.want()
-	now := time.Now()
-	return c.ask(request, want, now, now.Add(b.giveUp))
-}
-
-// fire sends the burst and returns the answers, in the order of the clients.
-// One goroutine sends for all, while each has its own to read: nobody waits to
-// be scheduled before sending. A request is due when its turn in the burst
-// comes, and that is where its time begins, whether or not it could be sent by
-// then.
-func (b burst) fire(clients []*client) []answer {
-	request, want := requestFor(b.order.uri()), b.want()
-	answers := make([]answer, len(clients))
-	begin := time.Now().Add(20 * time.Millisecond) // until all readers wait
-	due := func(i int) time.Time { return begin.Add(b.over * time.Duration(i) / time.Duration(len(clients))) }
-	var readers sync.WaitGroup
-	for i, c := range clients {
-		readers.Go(func() {
-			at := due(i)
-			answers[i] = c.hear(want, at.Add(b.giveUp), func() time.Duration { return time.Since(at) })
-		})
+func hangUp(clients []*client) {
+	for _, c := range clients {
+		c.close()
 	}
-	for i, c := range clients {
-		if wait := time.Until(due(i)); wait > 0 {
-			time.Sleep(wait)
-		}
-		if err := c.send(request); err != nil {
-			c.Close() // which its reader sees
-		}
-	}
-	readers.Wait()
-	return answers
 }
 
 // repeat sends orders from each of some clients, one after another, until next
@@ -132,28 +99,25 @@ func (b burst) fire(clients []*client) []answer {
 func repeat(clients []*client, next func() (order, bool)) (int, error) {
 	var mu sync.Mutex
 	answered, errs := 0, []error(nil)
-	take := func(done bool, err error) (o order, more bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if done {
-			answered++
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-		if len(errs) > 0 {
-			return o, false
-		}
-		return next()
-	}
 	var all sync.WaitGroup
 	for _, c := range clients {
 		all.Go(func() {
-			o, more := take(false, nil)
-			for more {
-				a := burst{order: o, giveUp: patient}.alone(c)
-				err := a.must(o)
-				o, more = take(err == nil, err)
+			for {
+				mu.Lock()
+				o, more := next()
+				more = more && len(errs) == 0
+				mu.Unlock()
+				if !more {
+					return
+				}
+				err := burst{order: o, giveUp: patient}.alone(c).must(o)
+				mu.Lock()
+				if err != nil {
+					errs = append(errs, err)
+				} else {
+					answered++
+				}
+				mu.Unlock()
 			}
 		})
 	}

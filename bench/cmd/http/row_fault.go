@@ -66,7 +66,7 @@ func measureLeaving(ctx context.Context, b *bench, p *proxy) (sample, error) {
 	if err := b.awaitCall(ctx, o); err != nil {
 		return nil, err
 	}
-	time.AfterFunc(b.wait*3/2, func() { clients[0].Close() })
+	time.AfterFunc(b.wait*3/2, func() { clients[0].close() })
 	t := tallied(burst{order: o, giveUp: patient}.fire(clients[1:]))
 	calls, err := b.origin.calls(ctx, o)
 	s := sample{"p50": quantile(t.times, 0.5), "p99": quantile(t.times, 0.99), "max": quantile(t.times, 1)}
