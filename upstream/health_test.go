@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,6 +122,24 @@ func TestQuestionsDoNotWaitForConnectionsThatAreInUse(t *testing.T) {
 			t.Fatalf("Stats = %+v, want no failed questions", s)
 		}
 		<-slow
+	})
+}
+
+func TestEachQuestionIsAskedOnAConnectionOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, h2 := range []bool{false, true} {
+			f := newFleet(t, "a")
+			var dials, open atomic.Int64
+			f.pool(func(o *upstream.Options) {
+				questions(o)
+				o.HTTP2Cleartext = h2
+				o.DialContext = f.counting(&dials, &open)
+			})
+			time.Sleep(2500 * time.Millisecond)
+			if dials.Load() != 3 || open.Load() != 0 {
+				t.Errorf("HTTP/2: %v: %d connections for 3 questions, %d of them open; want 3 and 0", h2, dials.Load(), open.Load())
+			}
+		}
 	})
 }
 

@@ -152,6 +152,7 @@ func TestWhatNetHTTPRefusesToSendSaysNothingOfAServer(t *testing.T) {
 			t.Fatal("a field's name with a space in it was sent")
 		}
 		bad := request("PUT", "/", io.MultiReader(strings.NewReader("x"), broken{}))
+		bad.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("x")), nil }
 		if err := send(p, bad).err; !errors.Is(err, errBroken) {
 			t.Fatalf("error %v, want the body's", err)
 		}

@@ -188,6 +188,38 @@ func TestWhoWaitsIsWokenWhenAnEjectionEnds(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsIsWokenWhenAnAnswerBringsAServerBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		f.host("a").refuse(true)
+		f.host("b").does(slowly(time.Minute, text("b")))
+		p := f.pool(func(o *upstream.Options) {
+			o.MaxRequests, o.EjectAfter, o.EjectFor = 2, 1, 3*time.Second
+		})
+		begin(p, "/")
+		last := begin(p, "/") // b has its two
+		f.host("a").refuse(false)
+		f.host("a").does(func(w http.ResponseWriter, r *http.Request) {
+			slowly(time.Second, nothing)(w, r)
+			w.(http.Flusher).Flush()
+			slowly(time.Second, text("a"))(w, r)
+		})
+		time.Sleep(3 * time.Second)
+		first, second := begin(p, "/"), begin(p, "/")
+		if n := p.Stats().Waiting; n != 1 {
+			t.Fatalf("%d wait behind the one that tries the server, want 1", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := p.Stats().Waiting; n != 0 {
+			t.Fatalf("%d wait although the server has answered, want 0", n)
+		}
+		<-first
+		<-second
+		<-last
+	})
+}
+
 func TestWhoWaitsIsWokenWhenAServerIsWellAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a", "b")
@@ -213,7 +245,7 @@ func TestWhoWaitsIsWokenWhenAServerIsWellAgain(t *testing.T) {
 func TestCloseEndsWhoWaitsAndNotWhoHasAServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
-		f.host("a").does(slowly(time.Second, text("a")))
+		f.host("a").does(slowly(time.Second, hangUp)) // an open pool would ask again
 		p := f.pool(func(o *upstream.Options) { o.MaxRequests = 1 })
 		first, second := begin(p, "/1"), begin(p, "/2")
 		if err := p.Close(); err != nil {
@@ -223,7 +255,10 @@ func TestCloseEndsWhoWaitsAndNotWhoHasAServer(t *testing.T) {
 		if !errors.Is(g.err, upstream.ErrClosed) || g.at != 0 {
 			t.Fatalf("who waited got %v after %v, want ErrClosed at once", g.err, g.at)
 		}
-		(<-first).wantAt(t, time.Second, 200, "a")
+		if g := <-first; g.err == nil || errors.Is(g.err, upstream.ErrClosed) || g.at != time.Second {
+			t.Fatalf("who had a server got %v after %v, want the server's failure after 1s", g.err, g.at)
+		}
+		f.host("a").want(t, "GET shop.test/1")
 		body := &closing{Reader: strings.NewReader("x")}
 		if err := send(p, request("POST", "/", body)).err; !errors.Is(err, upstream.ErrClosed) || body.times != 1 {
 			t.Fatalf("after Close: error %v, body closed %d times", err, body.times)
@@ -234,10 +269,17 @@ func TestCloseEndsWhoWaitsAndNotWhoHasAServer(t *testing.T) {
 	})
 }
 
-// closing counts how often a body is closed.
+// closing counts how often a body is closed, and is not read after that.
 type closing struct {
 	io.Reader
 	times int
+}
+
+func (c *closing) Read(p []byte) (int, error) {
+	if c.times > 0 {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return c.Reader.Read(p)
 }
 
 func (c *closing) Close() error {

@@ -90,7 +90,6 @@ func (x *exchange) renew() error {
 	if err != nil {
 		return err
 	}
-	x.content.end()
-	x.content = newContent(body)
+	x.content = newContent(body) // the other was read from, so that net/http has closed it
 	return nil
 }

@@ -167,6 +167,55 @@ func TestARequestDoesNotWalkOverAllConnectionsThatAreKept(t *testing.T) {
 	})
 }
 
+func TestABodyThatNobodyTookIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		f.host("a").refuse(true)
+		f.host("b").refuse(true)
+		body := &closing{Reader: strings.NewReader("x")}
+		if g := send(f.pool(nil), request("POST", "/", body)); g.err == nil || body.times != 1 {
+			t.Errorf("all refuse: error %v, body closed %d times, want once", g.err, body.times)
+		}
+
+		f = newFleet(t, "a")
+		f.host("a").does(status(417, "a"))
+		body = &closing{Reader: strings.NewReader("x")}
+		r := request("PUT", "/", body, "Expect", "100-continue")
+		send(f.pool(nil), r).want(t, 417, "a")
+		synctest.Wait()
+		if body.times != 1 {
+			t.Errorf("not wanted: body closed %d times, want once", body.times)
+		}
+	})
+}
+
+func TestABodyMayBeSentOnAfterTheAnswerHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		f.host("a").refuse(true)
+		f.host("b").does(func(w http.ResponseWriter, r *http.Request) {
+			http.NewResponseController(w).EnableFullDuplex()
+			w.(http.Flusher).Flush()
+			io.Copy(w, r.Body)
+		})
+		in, out := io.Pipe()
+		res, err := f.pool(nil).RoundTrip(request("POST", "/", in)) // at a, and then at b
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		go func() {
+			defer out.Close()
+			if _, err := io.WriteString(out, "later"); err != nil {
+				t.Errorf("the body was closed: %v", err)
+			}
+		}()
+		if got, err := io.ReadAll(res.Body); string(got) != "later" || err != nil {
+			t.Fatalf("read %q, %v", got, err)
+		}
+	})
+}
+
 func TestTheOnlyServerIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
@@ -228,11 +277,11 @@ func TestNothingIsSentAgainAfterTheContextEnds(t *testing.T) {
 			cancel()
 			hangUp(w, r)
 		})
-		g := send(f.pool(nil), request("GET", "/", nil).WithContext(ctx))
-		if g.err == nil {
-			t.Fatalf("got %d", g.status)
+		p := f.pool(nil)
+		g := send(p, request("GET", "/", nil).WithContext(ctx))
+		if s := p.Stats(); g.err == nil || s.Servers[1].Requests != 0 {
+			t.Fatalf("got %d, error %v, and Stats = %+v; want an error and no retry", g.status, g.err, s)
 		}
-		f.host("b").want(t)
 	})
 }
 

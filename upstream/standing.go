@@ -104,7 +104,7 @@ func (s *standing) eject(now time.Time) {
 	} else {
 		s.span = min(2*s.span, s.maxTime)
 	}
-	s.ejected, s.trial, s.failures = true, false, 0
+	s.ejected, s.failures = true, 0
 	s.until, s.era = now.Add(s.span), s.era+1
 }
 

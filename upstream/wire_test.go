@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -122,14 +121,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
 		f.host("a").does(slowly(time.Second, text("a")))
-		dials := 0
-		p := f.pool(func(o *upstream.Options) {
-			o.MaxConns = 2
-			o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials++
-				return f.dial(ctx, network, address)
-			}
-		})
+		var dials, open atomic.Int64
+		p := f.pool(func(o *upstream.Options) { o.MaxConns, o.DialContext = 2, f.counting(&dials, &open) })
 		var all []<-chan got
 		for range 6 {
 			all = append(all, begin(p, "/"))
@@ -137,8 +130,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 		for i, g := range all {
 			(<-g).wantAt(t, time.Duration(i/2+1)*time.Second, 200, "a")
 		}
-		if dials != 2 {
-			t.Fatalf("%d connections were made, want 2", dials)
+		if n := dials.Load(); n != 2 {
+			t.Fatalf("%d connections were made, want 2", n)
 		}
 	})
 }
@@ -166,13 +159,7 @@ func TestConnectionsAreKeptForIdleTimeoutAndNotBeyondClose(t *testing.T) {
 		f := newFleet(t, "a")
 		var dials, open atomic.Int64
 		p := f.pool(func(o *upstream.Options) {
-			o.IdleTimeout = time.Minute
-			o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				dials.Add(1)
-				open.Add(1)
-				conn, err := f.dial(ctx, network, address)
-				return &counted{Conn: conn, open: &open}, err
-			}
+			o.IdleTimeout, o.DialContext = time.Minute, f.counting(&dials, &open)
 		})
 		for i, row := range []struct {
 			pause time.Duration
@@ -196,18 +183,6 @@ func TestConnectionsAreKeptForIdleTimeoutAndNotBeyondClose(t *testing.T) {
 			t.Fatalf("%d connections are open after Close and the last answer, want 0", n)
 		}
 	})
-}
-
-// counted is a connection that counts as open until it is closed.
-type counted struct {
-	net.Conn
-	open *atomic.Int64
-	once sync.Once
-}
-
-func (c *counted) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
-	return c.Conn.Close()
 }
 
 func TestTheHeaderOfAnAnswerIsBounded(t *testing.T) {
