@@ -55,10 +55,10 @@ func (x *exchange) answer(a answer) decision {
 	if out.part != nil && a.info.Source == corral.Loaded && a.info.Kept {
 		x.d.readOn(a.name) // the next one wants another part of it
 	}
+	if out.body != nil && (out.bare || out.part != nil) && a.info.Source == corral.Loaded && a.info.Kept {
+		x.d.readOn(a.name)
+	}
 	if out.bare && out.body != nil {
-		if x.r.Method != http.MethodHead && a.info.Source == corral.Loaded && a.info.Kept {
-			x.d.readOn(a.name)
-		}
 		out.close()
 		out.body = nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -164,8 +163,8 @@ func (d *door) Close() error {
 }
 
 // readOn reads a body that still arrives to its end for nobody: the client
-// whose request began the fetch needs none of it, but without a reader the
-// fetch would be given up, and the next client would begin it anew.
+// whose request began the fetch needs none of it, or a part, but without a
+// reader the fetch would be given up, and the next client would begin it anew.
 func (d *door) readOn(name string) {
 	d.closing.Lock()
 	defer d.closing.Unlock()
@@ -178,7 +177,7 @@ func (d *door) readOn(name string) {
 	}
 	d.reading.Go(func() {
 		defer item.Body.Close()
-		io.CopyN(io.Discard, item.Body, d.config.Load().MaxBytes)
+		item.Body.Discard(d.config.Load().MaxBytes)
 	})
 }
 

@@ -130,6 +130,15 @@ func (p *parts) begin() {
 	}
 }
 
+// waits reports whether what comes next has yet to arrive.
+func (p *parts) waits() bool {
+	if p.next == len(p.spans) {
+		return false
+	}
+	arrived, whole := p.body.Len()
+	return !whole && arrived <= max(p.at, p.spans[p.next].Start)
+}
+
 // short is the error of a body that ends before the span does.
 func short(err error) error {
 	if err == io.EOF {
@@ -150,9 +159,7 @@ func (out *reply) write(w http.ResponseWriter) {
 	switch {
 	case out.bare:
 	case out.part != nil:
-		if _, err := io.Copy(w, out.part); err != nil {
-			panic(http.ErrAbortHandler) // the client must not take a part for the whole
-		}
+		copyPart(w, out.part)
 	case out.body != nil:
 		copyBody(w, out.body)
 	case len(out.text) > 0:
@@ -219,6 +226,35 @@ func copyBody(w http.ResponseWriter, body *corral.Body) {
 	}
 	if _, err := body.WriteTo(out); err != nil {
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// copyPart is copyBody for what is read in parts.
+func copyPart(w http.ResponseWriter, part io.Reader) {
+	out := &partWriter{to: w, control: http.NewResponseController(w)}
+	out.part, _ = part.(interface{ waits() bool })
+	out.flush()
+	if _, err := io.Copy(out, part); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// partWriter flushes when what comes next has yet to arrive.
+type partWriter struct {
+	to      io.Writer
+	control *http.ResponseController
+	part    interface{ waits() bool } // nil: it cannot tell
+}
+
+func (w *partWriter) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	w.flush()
+	return n, err
+}
+
+func (w *partWriter) flush() {
+	if w.part != nil && w.part.waits() {
+		w.control.Flush() // an error shows at the next Write
 	}
 }
 
