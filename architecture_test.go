@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"metrics/otel":       {""},
 	"httpcache":          {"", "internal/httpsem"},
 	"upstream":           {},
-	"server":             {"", "httpcache", "metrics/prom"},
+	"server":             {"", "httpcache", "metrics/prom", "upstream"},
 	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
 }
 

@@ -1,9 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -14,32 +14,46 @@ import (
 // Limits of the admin listener. It serves an operator and a few scrapers.
 const (
 	adminHeaderTimeout  = 5 * time.Second
+	adminReadTimeout    = 10 * time.Second // of a purge's content
 	adminIdleTimeout    = 2 * time.Minute
 	adminMaxHeaderBytes = 16 << 10
-	adminMaxScrapes     = 4 // at once; more get 503
+	adminMaxScrapes     = 4        // at once; more get 503
+	adminMaxContent     = 64 << 10 // bytes
 )
 
-func (s *Server) adminServer() *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: adminMaxScrapes}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	var handler http.Handler = mux
-	if s.config.Admin.loopback() {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-		handler = loopbackHost(mux)
+func (s *Server) adminServer(config *Config) *http.Server {
+	reading := http.NewServeMux()
+	reading.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: adminMaxScrapes}))
+	reading.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	reading.HandleFunc("GET /readyz", s.readyz)
+
+	acting := http.NewServeMux()
+	acting.HandleFunc("POST /purge", s.purge)
+	acting.HandleFunc("POST /reload", s.reloadNow)
+	acting.HandleFunc("GET /debug/pprof/", pprof.Index)
+	acting.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	acting.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	acting.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	acting.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for _, path := range []string{"/purge", "/reload", "/debug/"} {
+		reading.Handle(path, s.authorized(acting))
 	}
-	return &http.Server{
-		Handler:           handler,
+
+	server := &http.Server{
+		Handler:           s.ownHost(reading),
 		ReadHeaderTimeout: adminHeaderTimeout,
 		IdleTimeout:       adminIdleTimeout,
 		MaxHeaderBytes:    adminMaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	if s.adminShown != nil {
+		server.TLSConfig = s.adminShown.tlsConfig(tls.VersionTLS12)
+	}
+	if config.AdminClientCA != "" {
+		server.TLSConfig.ClientCAs, _ = readAuthorities(config.AdminClientCA) // Validate has said what is wrong with it
+		server.TLSConfig.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return server
 }
 
 // readyz says whether requests should be sent here. It does not ask the
@@ -53,19 +67,11 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, current)
 }
 
-// loopbackHost refuses requests for another host than this machine by its
-// loopback names. A web page can give its own host name the address 127.0.0.1
-// and read what answers there (DNS rebinding); the Host field gives it away.
-func loopbackHost(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			host += ":80"
-		}
-		if !Address(host).loopback() {
-			http.Error(w, "use localhost or 127.0.0.1 as the host", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// reloadNow answers POST /reload.
+func (s *Server) reloadNow(w http.ResponseWriter, _ *http.Request) {
+	if err := s.Reload(); err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"reloaded": true})
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -14,26 +13,32 @@ import (
 // Config from them.
 //
 // A number or duration of 0 is a mistake unless its help gives 0 a meaning.
+// What has the tag reload:"no" keeps its value as long as the server runs.
 type Config struct {
-	Name   string   `name:"name" default:"corral" placeholder:"NAME" help:"Name of this cache in Cache-Status, metrics and logs." group:"Cache"`
-	Listen Address  `name:"listen" default:":8080" help:"Address that clients connect to, by HTTP/1.1 or HTTP/2 without TLS. Port 0 takes a free one." group:"Front"`
-	Admin  Address  `name:"admin.listen" default:"127.0.0.1:9090" help:"Address of /metrics, /healthz, /readyz and /debug/pprof. Loopback, unless admin.insecure-public is on." group:"Admin"`
-	Origin Origin   `name:"origin" placeholder:"URL" help:"Where the answers come from that the cache does not have, as http://127.0.0.1:9000. Required." group:"Origin"`
-	Log    Format   `name:"log.format" default:"json" placeholder:"json|text" help:"Form of both logs." group:"Logs"`
+	Name   string   `name:"name" default:"corral" placeholder:"NAME" help:"Name of this cache in Cache-Status, metrics and logs." group:"Cache" reload:"no"`
+	Listen Address  `name:"listen" default:":8080" help:"Address that clients connect to, by HTTP/1.1 or HTTP/2 without TLS. Port 0 takes a free one; off: none." group:"Front" reload:"no"`
+	Admin  Address  `name:"admin.listen" default:"127.0.0.1:9090" help:"Address of /metrics, /healthz, /readyz, /purge, /reload and /debug/pprof. Loopback, unless there is admin.token-file, admin.client-ca or admin.insecure-public." group:"Admin" reload:"no"`
+	Origin Origin   `name:"origin" placeholder:"URL" help:"Where the answers come from that the cache does not have, as http://127.0.0.1:9000. Required, unless the file has origins." group:"Origin"`
+	Log    Format   `name:"log.format" default:"json" placeholder:"json|text" help:"Form of both logs." group:"Logs" reload:"no"`
 	Level  LogLevel `name:"log.level" default:"info" placeholder:"debug|info|warn|error" help:"Least severe messages that the log on standard error has." group:"Logs"`
 
-	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. An eighth of it is left to the collector, which is set so that the process needs little more." group:"Cache"`
-	MaxObjectBytes Bytes `name:"max-object-bytes" default:"0" help:"Largest response that is kept. 0: whatever fits into max-bytes." group:"Cache"`
-	MaxKeyBytes    Bytes `name:"max-key-bytes" default:"8KiB" help:"Longest scheme, host, path and query of a request. Over it: 414." group:"Cache"`
-	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once; more wait their turn." group:"Cache"`
-	MaxWaiters     int   `name:"max-waiters" default:"100000" help:"Requests that wait for such a request. Over it: 503." group:"Cache"`
-	MaxKeyWaiters  int   `name:"max-waiters-per-key" default:"10000" help:"Of these, for one and the same response." group:"Cache"`
+	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. An eighth of it is left to the collector, which is set so that the process needs little more." group:"Cache" reload:"no"`
+	MaxObjectBytes Bytes `name:"max-object-bytes" default:"0" help:"Largest response that is kept. 0: whatever fits into max-bytes." group:"Cache" reload:"no"`
+	MaxKeyBytes    Bytes `name:"max-key-bytes" default:"8KiB" help:"Longest scheme, host, path and query of a request. Over it: 414." group:"Cache" reload:"no"`
+	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once; more wait their turn." group:"Cache" reload:"no"`
+	MaxWaiters     int   `name:"max-waiters" default:"100000" help:"Requests that wait for such a request. Over it: 503." group:"Cache" reload:"no"`
+	MaxKeyWaiters  int   `name:"max-waiters-per-key" default:"10000" help:"Of these, for one and the same response." group:"Cache" reload:"no"`
 
 	LoadTimeout time.Duration `name:"load-timeout" default:"30s" help:"How long the origin may take until a response's header, before those who wait get 504 and the key is free again." group:"Cache"`
-	TailTimeout time.Duration `name:"tail-timeout" default:"30s" help:"How long a response's body may make no progress, before it is broken off." group:"Cache"`
+	TailTimeout time.Duration `name:"tail-timeout" default:"30s" help:"How long a response's body may make no progress, before it is broken off." group:"Cache" reload:"no"`
 	PassTTL     time.Duration `name:"pass-ttl" default:"120s" help:"How long nobody waits for a shared answer under a key whose last answer could not be shared. 0: not at all." group:"Cache"`
 
-	IgnoreCookies Switch `name:"ignore-cookies" default:"off" placeholder:"on|off" help:"Take Cookie out of GET and HEAD requests, for an origin whose pages do not depend on it. Otherwise a request with a cookie goes to the origin alone unless the answer is in the cache." group:"Cache"`
+	MaxVariants   int `name:"max-variants" default:"128" help:"Responses that are kept for one address because of Vary. Over it the oldest goes." group:"Cache"`
+	KeysPerMinute int `name:"keys-per-minute" default:"0" help:"Addresses, not yet in the cache, that one client may make it fetch in a minute. Over it: 429. 0: no limit, which is right behind a proxy that is not in trusted-proxies, for then all clients are one." group:"Cache"`
+
+	TargetedFields Words  `name:"targeted-fields" default:"CDN-Cache-Control" placeholder:"FIELD,…" help:"Fields (RFC 9213) that are heeded in the place of Cache-Control and Expires; the first one that is there and valid counts. Empty: none." group:"Cache"`
+	StoreCookies   Switch `name:"store-cookies" default:"off" placeholder:"on|off" help:"Store answers with Set-Cookie as the letter of RFC 9111 allows: everybody is given the cookie that the first one was." group:"Cache"`
+	IgnoreCookies  Switch `name:"ignore-cookies" default:"off" placeholder:"on|off" help:"Take Cookie out of GET and HEAD requests, for an origin whose pages do not depend on it. Otherwise a request with a cookie goes to the origin alone unless the answer is in the cache." group:"Cache"`
 
 	OriginMaxConns       int           `name:"origin.max-conns" default:"512" help:"Connections to the origin, those for answers that are not shared included; more requests wait. 0: no limit." group:"Origin"`
 	OriginConnectTimeout time.Duration `name:"origin.connect-timeout" default:"5s" help:"How long it may take to connect to the origin." group:"Origin"`
@@ -41,74 +46,40 @@ type Config struct {
 
 	OriginMaxHeaderBytes Bytes `name:"origin.max-header-bytes" default:"256KiB" help:"Largest header of a response from the origin. Over it: 502." group:"Origin"`
 
-	MaxConns       int           `name:"max-conns" default:"50000" help:"Connections of clients; more wait to be accepted." group:"Front"`
-	MaxStreams     int           `name:"max-streams" default:"250" help:"Requests that run at once on one HTTP/2 connection." group:"Front"`
-	HeaderTimeout  time.Duration `name:"header-timeout" default:"10s" help:"How long a client may take to send a request's header." group:"Front"`
-	IdleTimeout    time.Duration `name:"idle-timeout" default:"120s" help:"How long a client's unused connection is kept." group:"Front"`
-	MaxHeaderBytes Bytes         `name:"max-header-bytes" default:"64KiB" help:"Largest header of a request. Over it: 431." group:"Front"`
+	TLSListen  Address       `name:"tls.listen" default:"off" help:"Address that clients connect to by TLS, with HTTP/2 where they can. Off: none." group:"TLS" reload:"no"`
+	TLSCert    Words         `name:"tls.cert" placeholder:"FILE,…" help:"PEM files of certificates, each with its chain. The first that suits the name that a client asks for is shown, or else the very first." group:"TLS"`
+	TLSKey     Words         `name:"tls.key" placeholder:"FILE,…" help:"PEM files of their keys, in the same order." group:"TLS"`
+	TLSMin     TLSVersion    `name:"tls.min-version" default:"1.2" placeholder:"1.2|1.3" help:"Least version of TLS that is spoken." group:"TLS" reload:"no"`
+	TLSRefresh time.Duration `name:"tls.reload-interval" default:"1m" help:"How often these files are looked at, so that a new certificate is shown without a reload." group:"TLS" reload:"no"`
 
-	AdminPublic Switch `name:"admin.insecure-public" default:"off" placeholder:"on|off" help:"Allow admin.listen on an address that others can reach: whoever can, may read the metrics. There is no /debug/pprof then." group:"Admin"`
+	TrustedProxies Prefixes `name:"trusted-proxies" placeholder:"ADDRESS,…" help:"Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/8, ::1." group:"Front"`
+	ProxyProtocol  Switch   `name:"proxy-protocol" default:"off" placeholder:"on|off" help:"On: connections begin with a header of the PROXY protocol (version 1 or 2), which tells the client's address. Only those from trusted-proxies are accepted." group:"Front" reload:"no"`
 
-	AccessLog       Switch `name:"access-log" default:"on" placeholder:"on|off" help:"Write a line for each request to standard output." group:"Logs"`
-	AccessLogBuffer int    `name:"access-log.buffer" default:"8192" help:"Lines that wait for standard output; more are dropped and counted, so that a slow reader never slows a request." group:"Logs"`
+	MaxConns       int           `name:"max-conns" default:"50000" help:"Connections of clients; more wait to be accepted." group:"Front" reload:"no"`
+	MaxStreams     int           `name:"max-streams" default:"250" help:"Requests that run at once on one HTTP/2 connection." group:"Front" reload:"no"`
+	HeaderTimeout  time.Duration `name:"header-timeout" default:"10s" help:"How long a client may take to send a request's header." group:"Front" reload:"no"`
+	IdleTimeout    time.Duration `name:"idle-timeout" default:"120s" help:"How long a client's unused connection is kept." group:"Front" reload:"no"`
+	MaxHeaderBytes Bytes         `name:"max-header-bytes" default:"64KiB" help:"Largest header of a request. Over it: 431." group:"Front" reload:"no"`
+
+	AdminToken    string `name:"admin.token-file" placeholder:"FILE" help:"File of a token of 16 characters or more. Whoever purges, reloads or profiles must send it, as Authorization: Bearer." group:"Admin"`
+	AdminCert     string `name:"admin.tls-cert" placeholder:"FILE" help:"PEM file of a certificate: admin.listen then speaks TLS." group:"Admin" reload:"no"`
+	AdminKey      string `name:"admin.tls-key" placeholder:"FILE" help:"PEM file of its key." group:"Admin" reload:"no"`
+	AdminClientCA string `name:"admin.client-ca" placeholder:"FILE" help:"PEM file of authorities: who connects to admin.listen needs a certificate of theirs, and then no token unless admin.token-file is set too." group:"Admin" reload:"no"`
+	AdminPublic   Switch `name:"admin.insecure-public" default:"off" placeholder:"on|off" help:"Allow admin.listen on an address that others can reach: without a token or certificate: whoever can, may read the metrics. There is nothing else then." group:"Admin" reload:"no"`
+
+	AccessLog       Switch `name:"access-log" default:"on" placeholder:"on|off" help:"Write a line for each request to standard output." group:"Logs" reload:"no"`
+	AccessLogBuffer int    `name:"access-log.buffer" default:"8192" help:"Lines that wait for standard output; more are dropped and counted, so that a slow reader never slows a request." group:"Logs" reload:"no"`
 
 	ShutdownDelay   time.Duration `name:"shutdown-delay" default:"0s" help:"How long requests are still accepted after a signal to stop, while /readyz answers 503, so that a load balancer can take notice." group:"Stop"`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"30s" help:"How long running requests may take to finish after that. Those that do not are cut off." group:"Stop"`
+
+	Origins []Pool `kong:"-"` // named ones, in the file alone
+	Rules   []Rule `kong:"-"` // in the file alone
+
+	// From says where a value comes from, as corral.yaml:3, by the name of its
+	// setting. What has its default is not in it.
+	From map[string]string `kong:"-"`
 }
-
-// Validate reports what is wrong with settings that can each be read: what is
-// missing, out of its range, or contradicts another.
-func (c *Config) Validate() []*Problem {
-	var problems []*Problem
-	settings := map[string]Setting{}
-	for _, s := range c.Settings() {
-		settings[s.Name] = s
-	}
-	wrong := func(bad bool, name, remedy string, args ...any) {
-		if bad {
-			problems = append(problems, &Problem{Setting: name, Value: settings[name].String(), Remedy: fmt.Sprintf(remedy, args...)})
-		}
-	}
-	above := func(bad bool, name, limit string) {
-		if bad {
-			problems = append(problems, &Problem{Setting: name, Value: settings[name].String(), Against: limit,
-				Remedy: fmt.Sprintf("it must not be above %s, which is %s", limit, settings[limit])})
-		}
-	}
-
-	wrong(c.Origin.URL == nil, "origin", "set the URL that answers are fetched from, as http://127.0.0.1:9000")
-	wrong(!validName(c.Name), "name", "use letters, digits and any of - _ . only, and begin with a letter")
-	for _, name := range []string{"load-timeout", "tail-timeout", "origin.connect-timeout", "origin.idle-timeout", "header-timeout", "idle-timeout", "shutdown-timeout"} {
-		wrong(settings[name].value.Int() <= 0, name, "set a time above 0, as %s", settings[name].Default)
-	}
-	for _, name := range []string{"pass-ttl", "shutdown-delay"} {
-		wrong(settings[name].value.Int() < 0, name, "set a time of 0 or more")
-	}
-	for _, name := range []string{"max-bytes", "max-key-bytes", "max-loads", "max-waiters", "max-waiters-per-key", "max-conns", "max-streams", "access-log.buffer"} {
-		wrong(settings[name].value.Int() <= 0, name, "set a number above 0, as %s", settings[name].Default)
-	}
-	wrong(c.MaxHeaderBytes < minHeaderBytes, "max-header-bytes", "set %s or more: browsers send that much", minHeaderBytes)
-	wrong(c.MaxHeaderBytes > maxHeaderBytes, "max-header-bytes", "set %s or less", maxHeaderBytes)
-	wrong(c.OriginMaxHeaderBytes < minHeaderBytes || c.OriginMaxHeaderBytes > maxOriginHeaderBytes, "origin.max-header-bytes", "set between %s and %s", minHeaderBytes, maxOriginHeaderBytes)
-	wrong(c.OriginMaxConns < 0, "origin.max-conns", "set a number above 0, or 0 for no limit")
-	above(c.MaxBytes > 0 && c.MaxObjectBytes > c.MaxBytes, "max-object-bytes", "max-bytes")
-	above(c.MaxWaiters > 0 && c.MaxKeyWaiters > c.MaxWaiters, "max-waiters-per-key", "max-waiters")
-	above(c.LoadTimeout > 0 && c.OriginConnectTimeout > c.LoadTimeout, "origin.connect-timeout", "load-timeout")
-	wrong(c.Admin == c.Listen && !c.Admin.freePort(), "admin.listen", "it is the same address as listen; the two need one each")
-	wrong(!c.Admin.loopback() && c.AdminPublic != On, "admin.listen",
-		"others can reach this address; use a loopback one, as 127.0.0.1:9090, or set admin.insecure-public to on if whoever reaches it may read the metrics")
-	return problems
-}
-
-// The range of max-header-bytes, and the end of that of origin.max-header-bytes. Below it ordinary browsers are refused; above
-// it a few thousand connections could fill the memory before any limit of the
-// cache applies.
-const (
-	minHeaderBytes Bytes = 4 << 10
-	maxHeaderBytes Bytes = 1 << 20
-
-	maxOriginHeaderBytes Bytes = 16 << 20
-)
 
 // validName reports whether a name can stand in Cache-Status unquoted (a Token
 // of RFC 9651, section 3.3.4) and in a label of a metric.
@@ -121,6 +92,10 @@ func validName(name string) bool {
 	}
 	return name != ""
 }
+
+// ValidPoolName reports whether a pool can have a name: dots tell a pool from
+// its fields.
+func ValidPoolName(name string) bool { return validName(name) && !strings.Contains(name, ".") }
 
 // freePort reports whether the system chooses the port.
 func (a Address) freePort() bool { return strings.HasSuffix(string(a), ":0") }

@@ -1,60 +1,196 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
+	"sync"
 	"time"
 
 	"github.com/corralcache/corral/httpcache"
 )
 
-// NewHandler makes the caching proxy that a valid Config describes. Whoever
-// calls it calls Shutdown or hands it to New.
-func NewHandler(config Config, log *slog.Logger) (*httpcache.Proxy, error) {
-	return httpcache.NewProxy(httpcache.Options{
-		Name:             config.Name,
-		Origin:           config.Origin.URL,
-		Transport:        transport(config),
-		MaxBytes:         int64(CacheBytes(config.MaxBytes)),
-		MaxObjectBytes:   int64(min(config.MaxObjectBytes, CacheBytes(config.MaxBytes))),
-		MaxKeyBytes:      int(config.MaxKeyBytes),
-		LoadTimeout:      config.LoadTimeout,
-		TailTimeout:      config.TailTimeout,
-		PassTTL:          orNone(config.PassTTL),
-		MaxLoads:         config.MaxLoads,
-		MaxWaiters:       config.MaxWaiters,
-		MaxWaitersPerKey: config.MaxKeyWaiters,
-		IgnoreCookies:    config.IgnoreCookies == On,
+// A Site is the Handler that a Config describes: a caching proxy with the
+// servers behind it.
+//
+// Invariants:
+//
+//	H1. What a request may still use stays open: a backend that is in force, or
+//	    was within the load-timeout before. Guarded by mu.
+//	H2. Reload changes all or nothing.
+type Site struct {
+	*httpcache.Proxy
+	log     *slog.Logger
+	longest time.Duration // the longest load-timeout that the proxy was made for
+
+	mu      sync.Mutex
+	config  Config                   // in force
+	origins backends                 // in force
+	retired map[*backend]*time.Timer // not in force any more, and when they are closed
+}
+
+// NewHandler makes the Site of a valid Config. Whoever calls it calls Shutdown
+// or hands it to New.
+func NewHandler(config Config, log *slog.Logger) (*Site, error) {
+	origins, problems := config.backends(nil, log)
+	if len(problems) > 0 {
+		return nil, join(problems)
+	}
+	proxy, err := httpcache.NewProxy(config.options(origins, log))
+	if err != nil {
+		origins.closeOthersThan(nil)
+		return nil, err
+	}
+	return &Site{
+		Proxy: proxy, log: log, longest: config.longestLoad(),
+		config: config, origins: origins, retired: map[*backend]*time.Timer{},
+	}, nil
+}
+
+// Reload puts another Config in force. Requests that run go on with what they
+// began with. Pools whose settings are the same keep their connections and what
+// they know of their servers' health.
+func (s *Site) Reload(config Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if problem := config.tooPatient(s.longest); problem != nil {
+		return problem
+	}
+	origins, problems := config.backends(s.origins, s.log)
+	if len(problems) > 0 {
+		return join(problems)
+	}
+	if err := s.Proxy.Reload(config.options(origins, s.log)); err != nil {
+		origins.closeOthersThan(s.origins)
+		return err
+	}
+	s.retireLocked(origins)
+	s.config, s.origins = config, origins
+	return nil
+}
+
+// retireLocked closes what is in force and not in next, after the longest time
+// that a request may take to use it.
+func (s *Site) retireLocked(next backends) {
+	for name, b := range s.origins {
+		if next[name] == b {
+			continue
+		}
+		s.retired[b] = time.AfterFunc(s.config.longestLoad(), func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.retired[b] != nil { // Shutdown may have been faster
+				delete(s.retired, b)
+				b.close()
+			}
+		})
+	}
+}
+
+// Shutdown waits for what runs, until ctx ends, and closes everything.
+func (s *Site) Shutdown(ctx context.Context) error {
+	err := s.Proxy.Shutdown(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b, timer := range s.retired {
+		timer.Stop()
+		b.close()
+	}
+	clear(s.retired)
+	s.origins.closeOthersThan(nil)
+	return err
+}
+
+// longestLoad is the longest load-timeout, those of rules included.
+func (c *Config) longestLoad() time.Duration {
+	longest := c.LoadTimeout
+	for _, r := range c.Rules {
+		longest = max(longest, r.LoadTimeout)
+	}
+	return longest
+}
+
+// tooPatient names the load-timeout that is longer than those that the cache
+// was made for, if there is one.
+func (c *Config) tooPatient(longest time.Duration) *Problem {
+	remedy := fmt.Sprintf("while the cache runs it cannot become longer than %s, the longest at its start: set no more than that, or restart", longest)
+	if c.LoadTimeout > longest {
+		return c.problem("load-timeout", c.LoadTimeout.String(), remedy)
+	}
+	for i, r := range c.Rules {
+		if r.LoadTimeout > longest {
+			return c.problem(ruleName(i)+".load-timeout", r.LoadTimeout.String(), remedy)
+		}
+	}
+	return nil
+}
+
+// options writes the Config as httpcache has it.
+func (c *Config) options(origins backends, log *slog.Logger) httpcache.Options {
+	o := httpcache.Options{
+		Name:             c.Name,
+		Origin:           c.Origin.URL,
+		Transport:        origins[""],
+		TargetedFields:   c.TargetedFields,
+		IgnoreCookies:    c.IgnoreCookies == On,
+		StoreCookies:     c.StoreCookies == On,
+		TrustedProxies:   c.TrustedProxies,
+		MaxBytes:         int64(CacheBytes(c.MaxBytes)),
+		MaxObjectBytes:   int64(min(c.MaxObjectBytes, CacheBytes(c.MaxBytes))),
+		MaxKeyBytes:      int(c.MaxKeyBytes),
+		MaxVariants:      c.MaxVariants,
+		KeysPerMinute:    c.KeysPerMinute,
+		LoadTimeout:      c.LoadTimeout,
+		TailTimeout:      c.TailTimeout,
+		PassTTL:          orNone(c.PassTTL),
+		MaxLoads:         c.MaxLoads,
+		MaxWaiters:       c.MaxWaiters,
+		MaxWaitersPerKey: c.MaxKeyWaiters,
 		Logger:           log,
-	})
+	}
+	if pool := c.standard(); pool != nil {
+		b := origins[pool.Name]
+		o.Origin, o.Transport = b.base, b
+	}
+	for i := range c.Rules {
+		rule := c.Rules[i].option()
+		rule.MaxObjectBytes = min(rule.MaxObjectBytes, o.MaxBytes)
+		switch from := c.Rules[i].Origin; {
+		case from.pool != "":
+			b := origins[from.pool]
+			rule.Origin, rule.Transport = b.base, b
+		case from.url != nil:
+			rule.Transport = origins[""]
+		}
+		o.Rules = append(o.Rules, rule)
+	}
+	return o
 }
 
-// orNone writes a duration of 0 as those options do for which 0 stands for the
-// default.
-func orNone(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
+// defaultPool is the name of the pool that is the default one where there are
+// several.
+const defaultPool = "default"
+
+// standard is the pool that requests go to for which no rule names another; nil
+// when that is the setting origin's.
+func (c *Config) standard() *Pool {
+	switch {
+	case c.Origin.URL != nil:
+		return nil
+	case len(c.Origins) == 1:
+		return &c.Origins[0]
 	}
-	return d
+	return c.pool(defaultPool)
 }
 
-// transport is how the origin is reached: directly, whatever HTTP_PROXY says
-// on this machine, and without a compression of its own, for what the origin
-// sends is what is stored.
-func transport(config Config) *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	dialer := &net.Dialer{Timeout: config.OriginConnectTimeout}
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    config.OriginConnectTimeout,
-		MaxConnsPerHost:        config.OriginMaxConns,
-		MaxIdleConnsPerHost:    max(config.OriginMaxConns, config.MaxLoads),
-		IdleConnTimeout:        config.OriginIdleTimeout,
-		MaxResponseHeaderBytes: int64(config.OriginMaxHeaderBytes),
-		DisableCompression:     true,
-		Protocols:              protocols,
+// join makes one error of problems, and nil of none.
+func join(problems []*Problem) error {
+	var errs []error
+	for _, p := range problems {
+		if p != nil {
+			errs = append(errs, p)
+		}
 	}
+	return errors.Join(errs...)
 }

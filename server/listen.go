@@ -8,52 +8,59 @@ import (
 	"syscall"
 )
 
-// listen opens a listener or says why the setting cannot be used.
-func listen(setting string, address Address) (*net.TCPListener, *Problem) {
+// listen opens a listener or says why the address cannot be used.
+func listen(address Address) (l *net.TCPListener, remedy string) {
 	listener, err := net.Listen("tcp", string(address))
-	if err == nil {
-		return listener.(*net.TCPListener), nil
-	}
-	remedy := err.Error()
 	switch {
+	case err == nil:
+		return listener.(*net.TCPListener), ""
 	case errors.Is(err, syscall.EADDRINUSE):
 		remedy = "the port is in use: stop the program that has it, or choose another one; port 0 takes a free one"
 	case errors.Is(err, syscall.EACCES):
 		remedy = "this user may not listen on that port: choose one of 1024 or above, or grant the right to bind it"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		remedy = "this machine does not have that address: use one of its own, or none for all of them, as :8080"
+	default:
+		remedy = err.Error()
 	}
-	return nil, &Problem{Setting: setting, Value: string(address), Remedy: remedy}
+	return nil, remedy
 }
 
-// A limitedListener accepts a connection only while fewer than its limit are
-// open. Those beyond wait in the system's queue: refusing them would let
-// whoever opens most connections decide who is served.
+// connections are those of clients, on all listeners together.
+type connections struct {
+	slots chan struct{} // one for each that is open
+	open  atomic.Int64
+}
+
+func newConnections(limit int) *connections { return &connections{slots: make(chan struct{}, limit)} }
+
+func (c *connections) limit(l *net.TCPListener) *limitedListener {
+	return &limitedListener{TCPListener: l, conns: c, closing: make(chan struct{})}
+}
+
+// A limitedListener hands a connection out only while fewer than the limit are
+// open. Those beyond wait in the system's queue, and one in Accept: refusing
+// them would let whoever opens most connections decide who is served.
 type limitedListener struct {
 	*net.TCPListener
-	slots   chan struct{} // one for each open connection and the awaited one
+	conns   *connections
 	closing chan struct{} // closed by Close
 	once    sync.Once     // of Close
-	open    atomic.Int64  // connections
-}
-
-func limitConns(l *net.TCPListener, limit int) *limitedListener {
-	return &limitedListener{TCPListener: l, slots: make(chan struct{}, limit), closing: make(chan struct{})}
 }
 
 func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closing:
-		return nil, net.ErrClosed
-	}
 	conn, err := l.AcceptTCP()
 	if err != nil {
-		<-l.slots
 		return nil, err
 	}
-	l.open.Add(1)
-	return &limitedConn{TCPConn: conn, free: sync.OnceFunc(func() { l.open.Add(-1); <-l.slots })}, nil
+	select {
+	case l.conns.slots <- struct{}{}:
+	case <-l.closing:
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	l.conns.open.Add(1)
+	return &limitedConn{TCPConn: conn, free: sync.OnceFunc(func() { l.conns.open.Add(-1); <-l.conns.slots })}, nil
 }
 
 func (l *limitedListener) Close() error {

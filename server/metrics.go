@@ -62,7 +62,7 @@ func (m *metrics) observe(s *Server) {
 	gauge("corral_http_requests_in_flight", "Requests that have not ended.",
 		func() float64 { return float64(s.inFlight.Load()) })
 	gauge("corral_http_connections", "Open connections of clients.",
-		func() float64 { return float64(s.frontOn.open.Load()) })
+		func() float64 { return float64(s.conns.open.Load()) })
 	gauge("corral_ready", "1 between start and stop.", func() float64 {
 		if state(s.state.Load()) == ready {
 			return 1

@@ -53,15 +53,11 @@ func (s *Server) record(rec *recorder, r *http.Request, trace *httpcache.Trace, 
 	if s.access == nil {
 		return
 	}
-	client, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		client = r.RemoteAddr
-	}
 	s.access.add(&accessLine{
 		end:         end,
 		duration:    end.Sub(start),
 		id:          rec.id,
-		client:      client,
+		client:      clientOf(r, trace),
 		method:      shorten(r.Method),
 		host:        shorten(r.Host),
 		path:        shorten(r.URL.EscapedPath()),
@@ -73,6 +69,18 @@ func (s *Server) record(rec *recorder, r *http.Request, trace *httpcache.Trace, 
 		bytes:       rec.bytes,
 		aborted:     aborted,
 	})
+}
+
+// clientOf is who made a request, as far as trusted proxies tell.
+func clientOf(r *http.Request, trace *httpcache.Trace) string {
+	if trace.Client.IsValid() {
+		return trace.Client.String()
+	}
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return client
 }
 
 // outcomes are the values that the label result has: the parameter fwd of RFC

@@ -13,12 +13,30 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/corralcache/corral/httpcache"
 )
 
 // stub is a Handler that is a function.
 type stub struct {
 	http.HandlerFunc
 	shutdown func(context.Context) error
+	purge    func(httpcache.Purge) error
+	reload   func(Config) error
+}
+
+func (s stub) Purge(_ context.Context, what httpcache.Purge) error {
+	if s.purge == nil {
+		return nil
+	}
+	return s.purge(what)
+}
+
+func (s stub) Reload(config Config) error {
+	if s.reload == nil {
+		return nil
+	}
+	return s.reload(config)
 }
 
 func (s stub) Shutdown(ctx context.Context) error {
@@ -339,7 +357,7 @@ func TestConnectionsBeyondMaxConnsWaitToBeAccepted(t *testing.T) {
 		second <- body
 	}()
 	get(t, first, s.URL())
-	if open := s.frontOn.open.Load(); open != 1 {
+	if open := s.conns.open.Load(); open != 1 {
 		t.Errorf("%d connections are open, want 1", open)
 	}
 	first.CloseIdleConnections()
@@ -411,8 +429,8 @@ func TestAPublicAdminListenerHasNoProfiles(t *testing.T) {
 		t.Errorf("AdminURL() = %s, want it under localhost", s.AdminURL())
 	}
 	c := client(t, false)
-	if code, _ := get(t, c, s.AdminURL()+"/debug/pprof/"); code != 404 {
-		t.Errorf("/debug/pprof/ = %d, want 404", code)
+	if code, _ := get(t, c, s.AdminURL()+"/debug/pprof/"); code != 403 {
+		t.Errorf("/debug/pprof/ = %d, want 403", code)
 	}
 	if code, _ := get(t, c, s.AdminURL()+"/healthz"); code != 200 {
 		t.Errorf("/healthz = %d, want 200", code)

@@ -80,11 +80,15 @@ func (s Switch) String() string {
 	return "off"
 }
 
-// An Address is what a listener listens on: host:port, or :port for all
-// addresses of the machine.
+// An Address is what a listener listens on: host:port, :port for all addresses
+// of the machine, or off.
 type Address string
 
 func (a *Address) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*a = "off"
+		return nil
+	}
 	_, port, err := net.SplitHostPort(string(text))
 	if err != nil {
 		return errors.New("write host:port or :port, as 127.0.0.1:8080 or :8080")
@@ -95,6 +99,11 @@ func (a *Address) UnmarshalText(text []byte) error {
 	*a = Address(text)
 	return nil
 }
+
+func (a Address) String() string { return string(a) }
+
+// off reports whether there is no such listener.
+func (a Address) off() bool { return a == "off" || a == "" }
 
 // An Origin is the base URL of the server behind the cache; its path, if any,
 // is put before that of each request. A nil URL: not set.

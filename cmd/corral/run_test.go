@@ -323,20 +323,22 @@ func TestTheFirstSignalLetsRequestsFinishAndTheSecondCutsThemOff(t *testing.T) {
 func FuzzFilesAreReadOrRefusedWithALine(f *testing.F) {
 	f.Add([]byte("max-bytes: 1MiB\nlog: {level: warn}\n"))
 	f.Add([]byte("a: &a [*a]\n? {b: c}\n: d\n"))
-	c := server.Defaults()
-	settings := c.Settings()
+	f.Add([]byte("origins: {shop: {servers: [http://a:1, http://b:2 weight=3], health.path: /up}}\nrules:\n- {host: a, key: {headers: [A]}}\n- ttl: 1h\n  origin: shop\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		path := filepath.Join(t.TempDir(), "c.yaml")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		values, errs := readFile(path, settings)
-		for _, err := range errs {
+		c := server.Defaults()
+		c.From = map[string]string{}
+		read := readFile(path, &c)
+		for _, err := range read.errs {
 			if !strings.Contains(err.Error(), path+":") {
 				t.Errorf("%q: %v has no line", text, err)
 			}
 		}
-		for name, value := range values {
+		c.Validate()
+		for name, value := range read.values {
 			if value.place == "" {
 				t.Errorf("%q: %s has no place", text, name)
 			}

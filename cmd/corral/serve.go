@@ -21,33 +21,60 @@ type serve struct {
 }
 
 // Run serves until the first SIGTERM or SIGINT and then lets requests finish,
-// which a second one cuts short.
+// which a second one cuts short. SIGHUP has the settings read again.
 func (c *serve) Run(s *session) error {
 	config, err := s.load(c.ConfigFile)
 	if err != nil {
 		return err
 	}
-	log := slog.New(server.NewLogHandler(s.errs, config.Log, config.Level))
-	handler, err := server.NewHandler(config.Config, log)
+	level := new(slog.LevelVar)
+	level.Set(config.Level.Level())
+	log := slog.New(server.NewLogHandler(s.errs, config.Log, level))
+	handler, err := server.NewHandler(config, log)
 	if err != nil {
 		return err
 	}
-	daemon, err := server.New(config.Config, server.Options{
+	daemon, err := server.New(config, server.Options{
 		Handler:    handler,
 		Logger:     log,
+		Level:      level,
+		Load:       func() (server.Config, error) { return s.load(c.ConfigFile) },
 		AccessLog:  s.out,
 		Collectors: []prometheus.Collector{prom.New(handler.Cache())},
 		Version:    version(),
 	})
 	if err != nil {
-		return errors.Join(config.locate(err), handler.Shutdown(s.ctx))
+		return errors.Join(err, handler.Shutdown(s.ctx))
 	}
-	memoryLimit, gogc := server.BoundMemory(config.Config)
+	memoryLimit, gogc := server.BoundMemory(config)
 	log.Info("memory bounded", "max-bytes", config.MaxBytes.String(), "GOMEMLIMIT", memoryLimit, "GOGC", gogc)
 
 	stop, abort, release := stopSignals(s.ctx)
 	defer release()
+	defer onHangup(func() { daemon.Reload() })() // which logs what comes of it
 	return daemon.Run(stop, abort)
+}
+
+// onHangup calls reload for SIGHUP, until release is called.
+func onHangup(reload func()) (release func()) {
+	signals, done, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-signals:
+				reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+	}
 }
 
 // stopSignals returns a context that the first signal, or the end of parent,

@@ -2,20 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"reflect"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/corralcache/corral/server"
 )
-
-// A configuration is a server.Config with the place each value comes from.
-type configuration struct {
-	server.Config
-	from map[string]string // by the setting's name
-}
 
 const (
 	fromCommandLine = "command line"
@@ -52,43 +46,53 @@ func (m mapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 // load reads the settings from the command line, the environment, the file
 // (if path is not empty) and the defaults, the first of which wins. Its error
 // joins everything that is wrong, also with values that another one overrides.
-func (s *session) load(path string) (configuration, error) {
-	c := configuration{Config: server.Defaults(), from: map[string]string{}}
+func (s *session) load(path string) (server.Config, error) {
+	c := server.Defaults()
+	c.From = map[string]string{}
 	if path == "" {
 		path = os.Getenv(server.EnvName("config"))
 	}
-	var errs []error
-	var file map[string]fileValue
+	file := &fileReader{}
 	if path != "" {
-		file, errs = readFile(path, c.Settings())
+		file = readFile(path, &c)
 	}
-	broken := map[string]bool{}
+	errs, broken := file.errs, map[string]bool{"rules[": file.brokenRules, "origins.": file.brokenOrigins}
 	for _, setting := range c.Settings() {
-		for _, problem := range s.assign(&c, setting, file[setting.Name]) {
+		for _, problem := range s.assign(&c, setting, file.values[setting.Name]) {
 			broken[setting.Name] = true
 			errs = append(errs, problem)
 		}
 	}
 	for _, problem := range c.Validate() {
-		if !broken[problem.Setting] && !broken[problem.Against] {
-			errs = append(errs, located(c.from[problem.Setting], problem))
+		if !broken[problem.Setting] && !broken[problem.Against] && !broken[group(problem.Setting)] {
+			errs = append(errs, problem)
 		}
 	}
 	return c, errors.Join(errs...)
 }
 
+// group is what all fields of rules, or of origins, begin with: when one cannot
+// be read, what Validate says of the others is about what was left.
+func group(setting string) string {
+	for _, group := range []string{"rules[", "origins."} {
+		if strings.HasPrefix(setting, group) {
+			return group
+		}
+	}
+	return setting
+}
+
 // assign gives a setting the value of the first place that has one, and
 // reports what is wrong in any of them.
-func (s *session) assign(c *configuration, setting server.Setting, inFile fileValue) (problems []error) {
-	c.from[setting.Name] = fromDefault
+func (s *session) assign(c *server.Config, setting server.Setting, inFile fileValue) (problems []error) {
 	try := func(text, place string) {
-		problem := setting.Check(text)
-		if problem != nil {
-			problems = append(problems, located(place, problem))
+		if problem := setting.Check(text); problem != nil {
+			problem.Place = place
+			problems = append(problems, problem)
 			return
 		}
 		setting.Set(text)
-		c.from[setting.Name] = place
+		c.From[setting.Name] = place
 	}
 	if inFile.place != "" {
 		try(inFile.text, inFile.place)
@@ -100,29 +104,4 @@ func (s *session) assign(c *configuration, setting server.Setting, inFile fileVa
 		try(text, fromCommandLine)
 	}
 	return problems
-}
-
-// located puts the place of a value before what is wrong with it.
-func located(place string, problem error) error {
-	if place == "" || place == fromDefault {
-		return problem
-	}
-	return fmt.Errorf("%s: %w", place, problem)
-}
-
-// locate finds the places of the problems that a server found with a setting.
-func (c *configuration) locate(err error) error {
-	var all interface{ Unwrap() []error }
-	if !errors.As(err, &all) {
-		return err
-	}
-	var errs []error
-	for _, err := range all.Unwrap() {
-		var problem *server.Problem
-		if errors.As(err, &problem) {
-			err = located(c.from[problem.Setting], problem)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
