@@ -345,14 +345,17 @@ func TestAStatusIsGivenToTheClientIfNobodyElseHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a")
 		f.host("a").does(status(503, "a"))
-		on := func(o *upstream.Options) { o.RetryStatuses, o.Retries, o.MaxRequests = true, 5, 1 }
+		on := func(o *upstream.Options) { o.RetryStatuses, o.Retries = true, 5 }
 		get(f.pool(on), "/").want(t, 503, "a")
 		f.host("a").want(t, "GET shop.test/")
 
 		f = newFleet(t, "a", "b")
 		f.host("a").does(status(503, "a"))
 		f.host("b").does(slowly(time.Second, text("b")))
-		p := f.pool(on)
+		p := f.pool(func(o *upstream.Options) {
+			on(o)
+			o.MaxRequests = 1
+		})
 		first := begin(p, "/") // at a, and then at b
 		get(p, "/").wantAt(t, 0, 503, "a")
 		(<-first).want(t, 200, "b")
@@ -360,7 +363,9 @@ func TestAStatusIsGivenToTheClientIfNobodyElseHasRoom(t *testing.T) {
 		f = newFleet(t, "a", "b")
 		f.host("a").does(status(503, "a"))
 		f.host("b").does(status(504, "b"))
-		get(f.pool(on), "/").want(t, 504, "b") // all have been asked
+		get(f.pool(on), "/").want(t, 504, "b")
+		f.host("a").want(t, "GET shop.test/")
+		f.host("b").want(t, "GET shop.test/")
 	})
 }
 
