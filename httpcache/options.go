@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -120,6 +121,12 @@ func (o Options) Validate() error {
 		errs = append(errs, validateOrigin("Origin", o.Origin)...)
 	}
 	errs = append(errs, validateRules(o.Rules))
+	for i, rule := range o.Rules {
+		if limit := cmp.Or(o.MaxObjectBytes, o.MaxBytes); rule.MaxObjectBytes > limit {
+			field := fmt.Sprintf("Rules[%d].MaxObjectBytes", i)
+			errs = append(errs, &RuleError{Field: field, Name: "MaxObjectBytes", Value: fmt.Sprint(rule.MaxObjectBytes), Remedy: fmt.Sprintf("the cache keeps no response above %d bytes: raise MaxObjectBytes of the Options as well", limit)})
+		}
+	}
 	return errors.Join(errs...)
 }
 

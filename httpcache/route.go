@@ -3,7 +3,6 @@ package httpcache
 import (
 	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -133,26 +132,22 @@ func (c *config) longest() time.Duration {
 	return longest
 }
 
-// route finds what holds for a key. It is not ok when servers may differ about
-// which path that is.
-func (c *config) route(key *httpsem.Key) (t *route, ok bool) {
+// route finds what holds for a key. It is not plain when servers may differ
+// about which path that is: then it goes by what holds for every path of its
+// host, since that says whose it is.
+func (c *config) route(key *httpsem.Key) (t *route, plain bool) {
 	if len(c.routes) == 0 {
 		return c.standard, true
 	}
 	path, _, _ := strings.Cut(key.Target, "?")
-	if ambiguousPath(path) {
-		return c.standard, false
-	}
-	host := key.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
+	plain = !ambiguousPath(path)
+	host := hostName(key.Host)
 	for _, t := range c.routes {
-		if t.allows(key.Method) && hostMatches(t.Host, host) && pathMatches(pathOf(t.Path), path) {
-			return t, true
+		if t.allows(key.Method) && hostMatches(t.Host, host) && (pathOf(t.Path) == "/*" || plain && pathMatches(t.Path, path)) {
+			return t, plain
 		}
 	}
-	return c.standard, true
+	return c.standard, plain
 }
 
 // filter takes the parameters out of a target's query that are not to be in

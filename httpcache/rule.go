@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/corralcache/corral/internal/httpsem"
 )
 
 // A Rule says what holds for the requests that it matches. Of the rules that
@@ -60,7 +62,8 @@ type Rule struct {
 	IgnoreCookies bool
 	StoreCookies  bool
 
-	// LoadTimeout and MaxObjectBytes replace those of the Options.
+	// LoadTimeout and MaxObjectBytes replace those of the Options. MaxObjectBytes
+	// may be less than there, not more.
 	LoadTimeout    time.Duration
 	MaxObjectBytes int64
 	// MaxLoads bounds the requests to the origin that run at once on the
@@ -117,12 +120,13 @@ func (r *Rule) validate(field string) error {
 			errs = append(errs, &RuleError{Field: field + "." + name, Name: name, Value: fmt.Sprint(value), Remedy: remedy})
 		}
 	}
-	host := strings.TrimPrefix(r.Host, "*.")
-	wrong(r.Host != "" && !isHostName(host), "Host", r.Host, "it matches no request: write a host name in lower case without port, as www.example.com or *.example.com, or none for all")
+	wrong(r.Host != "" && !isHostPattern(r.Host), "Host", r.Host, "it matches no request: write a host name in lower case without port, as www.example.com or *.example.com, or none for all")
 	wrong(r.Path != "" && !strings.HasPrefix(r.Path, "/"), "Path", r.Path, "it matches no request: begin with a slash, as /assets/*")
 	star := strings.IndexByte(r.Path, '*')
 	wrong(star >= 0 && !(star == len(r.Path)-1 && strings.HasSuffix(r.Path, "/*")), "Path", r.Path, "write a star only after a last slash, as /assets/*")
 	wrong(strings.ContainsAny(r.Path, "?#"), "Path", r.Path, "it matches no request: take the query out; only the path is matched")
+	sent, asSent := sentPath(r.Path)
+	wrong(!asSent, "Path", r.Path, "it matches no request: write it as it is sent, as "+sent)
 	wrong(ambiguousPath(strings.TrimSuffix(r.Path, "*")), "Path", r.Path, "it matches no request: paths with empty or dot segments, semicolons, backslashes or their encoded forms go to the origin by themselves")
 	for i, method := range r.Methods {
 		wrong(!isToken(method) || method != strings.ToUpper(method), fmt.Sprintf("Methods[%d]", i), method, "write a method in upper case, as GET")
@@ -136,6 +140,7 @@ func (r *Rule) validate(field string) error {
 		wrong(!isToken(name), fmt.Sprintf("Key.Headers[%d]", i), name, "write the name of a field, as Accept-Language")
 		wrong(strings.EqualFold(name, "Cookie"), fmt.Sprintf("Key.Headers[%d]", i), name, "use Key.Cookies, which says which of them")
 		wrong(strings.EqualFold(name, "Authorization"), fmt.Sprintf("Key.Headers[%d]", i), name, "use Key.Authorization")
+		wrong(isToken(name) && !sentUnchanged(httpsem.Vary{Fields: []string{strings.ToLower(name)}}), fmt.Sprintf("Key.Headers[%d]", i), name, "it does not reach the origin, so no answer depends on it: leave it out")
 	}
 	for i, name := range r.Key.Cookies {
 		wrong(!isToken(name), fmt.Sprintf("Key.Cookies[%d]", i), name, "write the name of a cookie, as session")
@@ -187,7 +192,7 @@ func validateRules(rules []Rule) error {
 	for i := range rules {
 		errs = append(errs, rules[i].validate(fmt.Sprintf("Rules[%d]", i)))
 		for j := range i {
-			if remedy := conflict(&rules[j], &rules[i]); remedy != "" {
+			if remedy := conflict(&rules[j], &rules[i], rules); remedy != "" {
 				errs = append(errs, &RuleError{Field: fmt.Sprintf("Rules[%d]", i), Value: rules[i].String(), Remedy: fmt.Sprintf(remedy, rules[j].String())})
 			}
 		}
@@ -195,12 +200,16 @@ func validateRules(rules []Rule) error {
 	return errors.Join(errs...)
 }
 
-// conflict says why two rules cannot stand together.
-func conflict(a, b *Rule) string {
+// conflict says why two of the rules cannot stand together.
+func conflict(a, b *Rule, rules []Rule) string {
 	switch ab, ba := a.within(b), b.within(a); {
 	case ab && ba:
 		return "it matches the same requests as the rule %q: leave one out"
-	case ab || ba || !a.meets(b):
+	case ab || ba:
+		return ""
+	}
+	both, meet := a.meet(b)
+	if !meet || slices.ContainsFunc(rules, func(c Rule) bool { return c.within(a) && c.within(b) && both.within(&c) }) {
 		return ""
 	}
 	return "some requests match both it and the rule %q, and neither is the more specific one: narrow one of them, or add a rule for what both match"
@@ -214,12 +223,48 @@ func (a *Rule) within(b *Rule) bool {
 	return patternWithin(a.Host, b.Host, hostMatches) && patternWithin(pathOf(a.Path), pathOf(b.Path), pathMatches)
 }
 
-// meets reports whether some request is matched by both.
-func (a *Rule) meets(b *Rule) bool {
-	common := len(a.Methods) == 0 || len(b.Methods) == 0 || slices.ContainsFunc(a.Methods, b.allows)
-	return common &&
-		(patternWithin(a.Host, b.Host, hostMatches) || patternWithin(b.Host, a.Host, hostMatches)) &&
-		(patternWithin(pathOf(a.Path), pathOf(b.Path), pathMatches) || patternWithin(pathOf(b.Path), pathOf(a.Path), pathMatches))
+// meet gives a rule that matches the requests that both match; ok is false when
+// there are none.
+func (a *Rule) meet(b *Rule) (both Rule, ok bool) {
+	var okHost, okPath, okMethods bool
+	both.Host, okHost = narrower(a.Host, b.Host, hostMatches)
+	both.Path, okPath = narrower(pathOf(a.Path), pathOf(b.Path), pathMatches)
+	both.Methods, okMethods = a.commonMethods(b)
+	return both, okHost && okPath && okMethods
+}
+
+// commonMethods gives the methods that both rules are for: none for all, which
+// is ok.
+func (a *Rule) commonMethods(b *Rule) (methods []string, ok bool) {
+	switch {
+	case len(a.Methods) == 0:
+		return b.Methods, true
+	case len(b.Methods) == 0:
+		return a.Methods, true
+	}
+	for _, m := range a.Methods {
+		if b.allows(m) {
+			methods = append(methods, m)
+		}
+	}
+	for _, m := range b.Methods {
+		if a.allows(m) && !slices.Contains(methods, m) {
+			methods = append(methods, m)
+		}
+	}
+	return methods, len(methods) > 0
+}
+
+// narrower gives the one of two patterns that is within the other. Neither is
+// exactly when they have nothing in common.
+func narrower(a, b string, matches func(pattern, text string) bool) (pattern string, ok bool) {
+	switch {
+	case patternWithin(a, b, matches):
+		return a, true
+	case patternWithin(b, a, matches):
+		return b, true
+	}
+	return "", false
 }
 
 // patternWithin reports whether all that the pattern a matches is matched by b.
@@ -252,12 +297,33 @@ func pathMatches(pattern, path string) bool {
 	return pattern == path
 }
 
-// isHostName reports whether a text could be a host in a key.
-func isHostName(s string) bool {
-	return s != "" && !strings.HasPrefix(s, ".") && !strings.HasSuffix(s, ".") &&
-		!strings.ContainsFunc(s, func(c rune) bool {
-			return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("-._[]:", c))
-		})
+// isHostPattern reports whether a text is the host of a key, without a port, or
+// a star and a dot before one.
+func isHostPattern(s string) bool {
+	name, wild := strings.CutPrefix(s, "*.")
+	key, err := httpsem.NewKey(http.MethodGet, "http", name, "/")
+	return err == nil && hostName(key.Host) == name && !(wild && strings.HasPrefix(name, "["))
+}
+
+// hostName is the host of a key without its port.
+func hostName(host string) string {
+	if colon := strings.LastIndexByte(host, ':'); colon >= 0 && !strings.HasSuffix(host, "]") {
+		return host[:colon]
+	}
+	return host
+}
+
+// sentPath gives a rule's path as the key of a request has it; ok is false when
+// it differs.
+func sentPath(path string) (sent string, ok bool) {
+	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") { // which is told apart
+		return path, true
+	}
+	key, err := httpsem.NewKey(http.MethodGet, "http", "localhost", path)
+	if err != nil {
+		return url.PathEscape(path[1:]), false
+	}
+	return key.Target, key.Target == path
 }
 
 // ambiguousPath reports whether servers may differ about which resource a path
