@@ -2,10 +2,12 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // listen opens a listener or says why the address cannot be used.
@@ -60,7 +62,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	l.conns.open.Add(1)
-	return &limitedConn{TCPConn: conn, free: sync.OnceFunc(func() { l.conns.open.Add(-1); <-l.conns.slots })}, nil
+	return newLimitedConn(conn, sync.OnceFunc(func() { l.conns.open.Add(-1); <-l.conns.slots })), nil
 }
 
 func (l *limitedListener) Close() error {
@@ -73,7 +75,50 @@ func (l *limitedListener) Close() error {
 // the end of a last answer, and for ReadFrom.
 type limitedConn struct {
 	*net.TCPConn
-	free func()
+	free        func()
+	read, write deadline
+}
+
+func newLimitedConn(conn *net.TCPConn, free func()) *limitedConn {
+	c := &limitedConn{TCPConn: conn, free: free}
+	c.read.arm, c.write.arm = conn.SetReadDeadline, conn.SetWriteDeadline
+	return c
+}
+
+func (c *limitedConn) SetReadDeadline(at time.Time) error  { return c.read.set(at) }
+func (c *limitedConn) SetWriteDeadline(at time.Time) error { return c.write.set(at) }
+func (c *limitedConn) SetDeadline(at time.Time) error {
+	return errors.Join(c.read.set(at), c.write.set(at))
+}
+
+func (c *limitedConn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.TCPConn.Read(p)
+		if n > 0 || err == nil || !c.read.early(err) {
+			return n, err
+		}
+	}
+}
+
+func (c *limitedConn) Write(p []byte) (int, error) {
+	written := 0
+	for {
+		n, err := c.TCPConn.Write(p[written:])
+		written += n
+		if err == nil || !c.write.early(err) {
+			return written, err
+		}
+	}
+}
+
+func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) {
+	c.write.exact()
+	return c.TCPConn.ReadFrom(r)
+}
+
+func (c *limitedConn) WriteTo(w io.Writer) (int64, error) {
+	c.read.exact()
+	return c.TCPConn.WriteTo(w)
 }
 
 func (c *limitedConn) Close() error {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,24 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration prometheus.Histogram
 	bytes    prometheus.Counter
+	counters sync.Map // of prometheus.Counter by counterKey: those of requests
+}
+
+type counterKey struct {
+	status  int
+	outcome string
+}
+
+// counter is that of a status and an outcome, both of which are few. It is
+// remembered because to find it by its labels costs more.
+func (m *metrics) counter(status int, outcome string) prometheus.Counter {
+	key := counterKey{status, outcome}
+	if counter, ok := m.counters.Load(key); ok {
+		return counter.(prometheus.Counter)
+	}
+	counter := m.requests.WithLabelValues(strconv.Itoa(status), outcome)
+	m.counters.Store(key, counter)
+	return counter
 }
 
 // collectorTime shows what part of the processor time collections take: the
@@ -81,7 +100,7 @@ func (m *metrics) observe(s *Server) {
 }
 
 func (m *metrics) request(status int, outcome string, bytes int64, took time.Duration) {
-	m.requests.WithLabelValues(strconv.Itoa(status), outcome).Inc()
+	m.counter(status, outcome).Inc()
 	m.duration.Observe(took.Seconds())
 	m.bytes.Add(float64(bytes))
 }

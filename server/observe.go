@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/corralcache/corral/httpcache"
@@ -21,15 +23,14 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		start := time.Now()
 		s.inFlight.Add(1)
 		rec := &recorder{ResponseWriter: w, id: idOf(r)}
-		trace := &httpcache.Trace{}
 		finished := false
 		// Deferred, because a handler panics with http.ErrAbortHandler to
 		// break off an answer whose rest did not come.
 		defer func() {
 			s.inFlight.Add(-1)
-			s.record(rec, r, trace, start, !finished)
+			s.record(rec, r, start, !finished)
 		}()
-		next.ServeHTTP(rec, r.WithContext(httpcache.WithTrace(r.Context(), trace)))
+		next.ServeHTTP(rec, r)
 		finished = true
 	})
 }
@@ -39,12 +40,20 @@ func (s *Server) observe(next http.Handler) http.Handler {
 func idOf(r *http.Request) string {
 	id := r.Header.Get(requestID)
 	if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return rand.Text()
+		return idPrefix + strconv.FormatUint(ids.Add(1), 36)
 	}
 	return id
 }
 
-func (s *Server) record(rec *recorder, r *http.Request, trace *httpcache.Trace, start time.Time, aborted bool) {
+// Names of requests that the client gave none begin with what tells this
+// process from all others.
+var (
+	idPrefix = rand.Text()[:16] + "-"
+	ids      atomic.Uint64
+)
+
+func (s *Server) record(rec *recorder, r *http.Request, start time.Time, aborted bool) {
+	trace := &rec.trace
 	end := time.Now()
 	if rec.status == 0 && !aborted {
 		rec.status = http.StatusOK // net/http writes it for a handler that wrote nothing
@@ -123,9 +132,13 @@ func shorten(text string) string {
 type recorder struct {
 	http.ResponseWriter
 	id     string
+	trace  httpcache.Trace
 	status int   // 0: none yet
 	bytes  int64 // of the body
 }
+
+// HTTPTrace is where the handler tells what the access log has of it.
+func (r *recorder) HTTPTrace() *httpcache.Trace { return &r.trace }
 
 func (r *recorder) WriteHeader(status int) {
 	if final := status >= 200 || status == http.StatusSwitchingProtocols; final && r.status == 0 {
