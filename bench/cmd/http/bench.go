@@ -50,7 +50,7 @@ var full = scale{
 	clients: 1000, wait: 120 * time.Millisecond, patience: 200 * time.Millisecond,
 	spread: 120 * time.Millisecond, visitors: 800, arriving: 2 * time.Second, latecomers: 100,
 	deadline: 3 * time.Second, held: 13 * time.Second,
-	large: 10 << 20, readers: 200, entries: 50_000, settling: 10 * time.Second, sequence: 2000, hitting: 2 * time.Second,
+	large: 10 << 20, readers: 200, entries: 50_000, settling: 20 * time.Second, sequence: 2000, hitting: 2 * time.Second,
 }
 
 // quick is enough to see that what is asserted holds.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -31,7 +35,6 @@ access_log none
 cache_log %[1]s/cache.log
 pid_filename %[1]s/squid.pid
 coredump_dir %[1]s
-cache_effective_user proxy
 max_filedescriptors 16384
 client_db off
 shutdown_lifetime 0 seconds
@@ -40,6 +43,26 @@ pinger_enable off
 		if err != nil {
 			return nil, err
 		}
-		return exec.Command(program, "-N", "-f", config), nil
+		cmd := exec.Command(program, "-N", "-f", config)
+		cmd.SysProcAttr, err = squidUser()
+		return cmd, err
 	},
+}
+
+// squidUser lets Squid begin as the user that it would become, for it refuses
+// to be root.
+func squidUser() (*syscall.SysProcAttr, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	proxy, err := user.Lookup("proxy")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(proxy.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(proxy.Gid, 10, 32)
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, err
 }

@@ -37,7 +37,11 @@ func start(cmd *exec.Cmd, log string) (*process, error) {
 		cmd.Stdout = file
 	}
 	cmd.Stderr = file
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // P2
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM // P2; the kernel forgets it where a process changes its user
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func (b bar) String() string {
 func describe(now time.Time, b *bench) []string {
 	head := []string{fmt.Sprintf("%s, %s %s/%s, %d processors, all on one machine", now.UTC().Format("2006-01-02 15:04 MST"),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		head = append(head, "Load before: "+strings.TrimSpace(string(load))+" (others' work shows in all times: above 1, do not compare)")
+	}
 	if !b.wrk {
 		head = append(head, "A smoke run: these figures mean nothing.")
 	}
