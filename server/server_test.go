@@ -80,8 +80,14 @@ func start(t *testing.T, handler Handler, settings ...string) *running {
 	for i := 0; i < len(settings); i += 2 {
 		set(t, &c, settings[i], settings[i+1])
 	}
+	return startWith(t, c, Options{Handler: handler})
+}
+
+func startWith(t *testing.T, c Config, options Options) *running {
+	t.Helper()
 	log := &logBuffer{}
-	s, err := New(c, Options{Handler: handler, AccessLog: log, Version: "v0"})
+	options.AccessLog, options.Version = log, "v0"
+	s, err := New(c, options)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
