@@ -11,6 +11,7 @@ import (
 type collection struct {
 	limit   int64 // bytes, as of debug.SetMemoryLimit; 0: leave as it is
 	percent int   // as of debug.SetGCPercent; 0: leave as it is
+	ballast int64 // bytes
 }
 
 const (
@@ -28,6 +29,12 @@ const (
 	// steadyPercent lets the heap double between collections while it is far
 	// from the limit.
 	steadyPercent = 100
+	// maxBallast is how many bytes the heap is made to look larger by. They are
+	// never touched, so that the system gives no memory for them, but as much
+	// more garbage may then come together between collections: while the cache
+	// is nearly empty a percentage of what lives is so little that there
+	// would be a collection every few hundred requests.
+	maxBallast = 32 << 20
 )
 
 // collectionFor derives the collector's settings from max-bytes, so that the
@@ -50,17 +57,21 @@ const (
 // stays as it is.
 func collectionFor(maxBytes Bytes, getenv func(string) string) collection {
 	var c collection
+	if getenv("GOGC") == "" {
+		c.percent = steadyPercent
+		c.ballast = min(maxBallast, int64(maxBytes)/8)
+	}
 	if getenv("GOMEMLIMIT") == "" {
 		c.limit = math.MaxInt64
-		if limit := float64(maxBytes)*(1+headroom) + baseline; limit < math.MaxInt64 {
+		if limit := float64(maxBytes)*(1+headroom) + baseline + float64(c.ballast); limit < math.MaxInt64 {
 			c.limit = int64(limit)
 		}
 	}
-	if getenv("GOGC") == "" {
-		c.percent = steadyPercent
-	}
 	return c
 }
+
+// ballast stays for as long as the process lives.
+var ballast []byte
 
 // CacheBytes is how much of max-bytes the cache may hold.
 func CacheBytes(maxBytes Bytes) Bytes { return Bytes(float64(maxBytes) * cacheShare) }
@@ -74,6 +85,7 @@ func BoundMemory(config Config) (memoryLimit, gogc string) {
 		debug.SetMemoryLimit(c.limit)
 		memoryLimit = Bytes(c.limit).String()
 	}
+	ballast = make([]byte, c.ballast)
 	if c.percent > 0 {
 		debug.SetGCPercent(c.percent)
 		gogc = strconv.Itoa(c.percent)

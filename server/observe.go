@@ -28,6 +28,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		// break off an answer whose rest did not come.
 		defer func() {
 			s.inFlight.Add(-1)
+			s.ended.Add(1)
 			s.record(rec, r, start, !finished)
 		}()
 		next.ServeHTTP(rec, r)

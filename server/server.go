@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type Server struct {
 	access   *accessLog // nil: off
 	metrics  *metrics
 	inFlight atomic.Int64 // requests
+	ended    atomic.Int64 // requests
 
 	front   *http.Server
 	frontOn *limitedListener // nil: off
@@ -222,6 +224,7 @@ func (s *Server) Run(stop, abort context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	s.watch(watching)
+	s.serving.Go(func() { s.settle(watching, debug.FreeOSMemory) })
 	s.state.Store(int32(ready))
 	s.log.Info("ready", "url", s.URL(), "tls", s.TLSURL(), "admin", s.AdminURL(), "origin", s.config.Load().Origin.String())
 
