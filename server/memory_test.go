@@ -12,7 +12,7 @@ func TestTheCollectorIsSetFromMaxBytesUnlessTheEnvironmentSetsIt(t *testing.T) {
 		env      map[string]string
 		want     collection
 	}{
-		{400 * mib, nil, collection{limit: 452*mib + baseline + maxBallast, percent: 100, ballast: maxBallast}},
+		{1000 * mib, nil, collection{limit: 1130*mib + baseline + maxBallast, percent: 100, ballast: maxBallast}},
 		{100 * mib, nil, collection{limit: 113*mib + baseline + 25*mib/2, percent: 100, ballast: 25 * mib / 2}},
 		{1, nil, collection{limit: baseline + 1, percent: 100}},
 		{math.MaxInt64, nil, collection{limit: math.MaxInt64, percent: 100, ballast: maxBallast}},
