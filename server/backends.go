@@ -9,7 +9,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/metrics/prom"
 	"github.com/corralcache/corral/upstream"
 )
 
@@ -116,3 +119,22 @@ func (c *Config) madeOf(p *Pool) string {
 	}
 	return b.String()
 }
+
+// pools collects the counts of the pools that are in force.
+func (s *Site) pools() prometheus.Collector {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var pools []prom.PoolSource
+	for _, b := range s.origins {
+		if b.pool != nil {
+			pools = append(pools, b.pool)
+		}
+	}
+	return prom.NewUpstream(pools...)
+}
+
+// Describe implements prometheus.Collector.
+func (s *Site) Describe(descs chan<- *prometheus.Desc) { s.pools().Describe(descs) }
+
+// Collect implements prometheus.Collector.
+func (s *Site) Collect(out chan<- prometheus.Metric) { s.pools().Collect(out) }

@@ -12,7 +12,7 @@ import (
 )
 
 // A Site is the Handler that a Config describes: a caching proxy with the
-// servers behind it.
+// servers behind it. It collects the counts of its pools for Prometheus.
 //
 // Invariants:
 //

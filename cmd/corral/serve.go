@@ -40,7 +40,7 @@ func (c *serve) Run(s *session) error {
 		Level:      level,
 		Load:       func() (server.Config, error) { return s.load(c.ConfigFile) },
 		AccessLog:  s.out,
-		Collectors: []prometheus.Collector{prom.New(handler.Cache())},
+		Collectors: []prometheus.Collector{prom.New(handler.Cache()), handler},
 		Version:    version(),
 	})
 	if err != nil {
