@@ -96,6 +96,7 @@ func retryAfter(value string, now time.Time) (time.Duration, bool) {
 // explain is the one function between errors and what clients are told of them.
 func explain(err error) (code int, detail, text string) {
 	var origin *originError
+	var pool interface{ Busy() bool } // package upstream's, and others'
 	switch {
 	case errors.As(err, &origin):
 		return origin.status, "origin-failed", origin.Error()
@@ -105,7 +106,7 @@ func explain(err error) (code int, detail, text string) {
 		return http.StatusBadRequest, "invalid-request", errContent.Error()
 	case errors.Is(err, corral.ErrLoadTimeout), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout, "origin-timeout", "the origin did not answer in time"
-	case errors.Is(err, corral.ErrOverloaded):
+	case errors.Is(err, corral.ErrOverloaded), errors.As(err, &pool) && pool.Busy():
 		return http.StatusServiceUnavailable, "overloaded", "too much is being asked for at once"
 	case errors.Is(err, corral.ErrClosed):
 		return http.StatusServiceUnavailable, "closing", "this server is stopping"
@@ -129,14 +130,14 @@ func (x *exchange) answerError(fwd httpsem.Fwd, err error) decision {
 		s.Detail = "origin-failed"
 		return x.answerPage(page, s)
 	}
+	code, detail, text := explain(err)
 	var failure *corral.LoadError
 	if errors.As(err, &failure) && failure.RetryAfter > 0 {
 		seconds := (failure.RetryAfter + time.Second - 1) / time.Second
 		x.header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-	} else if errors.Is(err, corral.ErrOverloaded) {
+	} else if code == http.StatusServiceUnavailable {
 		x.header.Set("Retry-After", "1")
 	}
-	code, detail, text := explain(err)
 	s.Detail = detail
 	out := x.fail(code, s, text)
 	out.err = err
