@@ -135,8 +135,6 @@ func (x *exchange) answerError(fwd httpsem.Fwd, err error) decision {
 	if errors.As(err, &failure) && failure.RetryAfter > 0 {
 		seconds := (failure.RetryAfter + time.Second - 1) / time.Second
 		x.header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-	} else if code == http.StatusServiceUnavailable {
-		x.header.Set("Retry-After", "1")
 	}
 	s.Detail = detail
 	out := x.fail(code, s, text)
@@ -180,6 +178,9 @@ func (x *exchange) tooMany() decision {
 // fail is an error of the cache's own.
 func (x *exchange) fail(code int, s httpsem.Status, text string) decision {
 	s.Cache = x.c.Name
+	if code == http.StatusServiceUnavailable && len(x.header["Retry-After"]) == 0 {
+		x.header.Set("Retry-After", "1")
+	}
 	x.header.Set("Content-Type", "text/plain; charset=utf-8")
 	x.header.Set("Cache-Control", "no-store")
 	x.header.Set("X-Content-Type-Options", "nosniff")
