@@ -9,11 +9,11 @@
 // ratios are medians of the ratios within a round. A part that is missing is an
 // error: nothing is skipped in silence.
 //
-// Load on hits comes from wrk. All else comes from connections that this
-// process opens and warms before a burst (package file client.go), so that
-// those who are said to be concurrent are. Every body is compared, byte by
-// byte, with what the origin must have sent, and the origin itself, a process
-// of its own, counts its calls.
+// Load on hits comes from wrk. All else comes from sockets that this process
+// opens and warms before a burst, sends from in one thread and reads in another,
+// so that those who are said to be concurrent are. Every body is compared, byte
+// by byte, with what the origin must have sent, and the origin, a process of its
+// own, counts its calls.
 //
 // What must hold whatever the machine, as the number of calls, is asserted: if
 // it does not hold for Corral, the command fails. No time is asserted.

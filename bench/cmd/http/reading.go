@@ -87,19 +87,17 @@ func (r *reading) feed(p []byte) (settled bool) {
 
 // end settles an answer after which the connection gives nothing any more.
 func (r *reading) end(err error) {
-	switch {
-	case r.state == inRest && err == io.EOF:
+	r.closes = true
+	if r.state == inRest && err == io.EOF {
 		err = nil
-	case r.state != atStatus && err == io.EOF:
-		err = io.ErrUnexpectedEOF
 	}
-	r.closes = r.state > inHeader
 	r.settle(err)
 }
 
 func (r *reading) settle(err error) {
+	r.closes = r.closes || r.head.closes || err != nil
 	if r.state > inHeader {
-		r.status, r.closes = r.head.status, r.closes || r.head.closes || err != nil
+		r.status = r.head.status
 		r.whole = err == nil
 		r.right = r.want == nil || !r.wrong && r.length == int64(len(r.want))
 	}

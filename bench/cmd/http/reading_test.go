@@ -49,11 +49,11 @@ func TestAnAnswerIsJudgedByItsFramingAndItsBytes(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhallo", truncated, false},
 		{"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops", failed, false},
 		{"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noo", failed, true},
-		{"", unheard, false},
-		{"HTTP/1.1 200 OK\r\nContent-Len", unheard, false},
-		{"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", unheard, false},
-		{"HTTP/2 200\r\n\r\n", unheard, false},
-		{"HTTP/1.1 two hundred\r\n\r\n", unheard, false},
+		{"", unheard, true},
+		{"HTTP/1.1 200 OK\r\nContent-Len", unheard, true},
+		{"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", unheard, true},
+		{"HTTP/2 200\r\n\r\n", unheard, true},
+		{"HTTP/1.1 two hundred\r\n\r\n", unheard, true},
 	} {
 		for _, size := range []int{1, 2, 1000} {
 			a := read(test.wire, want, size)

@@ -22,9 +22,9 @@ func sectionOf(ours, theirs []float64) *section {
 }
 
 func TestARatioIsTheMedianOfTheRatiosWithinARound(t *testing.T) {
-	s := sectionOf([]float64{10, 1, 30}, []float64{10, 10, 10})
-	if got, ran := s.ratio("p99", "varnish"); got != 1 || !ran {
-		t.Errorf("ratio of 10, 1, 30 to 10, 10, 10 = %v, %v; want 1", got, ran)
+	s := sectionOf([]float64{10, 20, 90}, []float64{10, 10, 30})
+	if got, ran := s.ratio("p99", "varnish"); got != 2 || !ran {
+		t.Errorf("ratio of 10, 20, 90 to 10, 10, 30 = %v, %v; want 2", got, ran)
 	}
 	if _, ran := s.ratio("p99", "squid"); ran {
 		t.Error("a contender that did not run has a ratio")

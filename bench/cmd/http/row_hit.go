@@ -14,7 +14,11 @@ var hitRow = row{
 	contenders: []string{corralName, "bare", "nginx", "varnish", "trafficserver", "squid"},
 	columns:    []column{{"rate", "hits/s", "%.0f"}, {"efficiency", "hits/s of CPU", "%.0f"}, {"p50", "p50 ms", "%.2f"}, {"p99", "p99 ms", "%.2f"}},
 	how: func(b *bench) string {
-		return fmt.Sprintf("wrk -t2 -c%d for %v at one URL. CPU is that of the contender's process tree.", hotClients, b.hitting)
+		by := "wrk -t2"
+		if !b.wrk {
+			by = "this program"
+		}
+		return fmt.Sprintf("%d connections of %s for %v at one URL. CPU is that of the contender's process tree.", hotClients, by, b.hitting)
 	},
 	measure: measureHits,
 	judge:   func(b *bench, s *section) { s.atLeast("rate", 1, "varnish") },
