@@ -408,3 +408,18 @@ func TestTheConnectionsFieldsStayOnIt(t *testing.T) {
 		}
 	})
 }
+
+// An origin may answer before the transport has seen that the content is at its
+// end. That the server behind us is done with the content then is no failure.
+func TestAnAnswerThatComesWithTheEndOfTheContentIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, memory{}, func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			rw.Write(body)
+		}, nil)
+		body := strings.Repeat("x", 10_000) // more than net/http buffers
+		for range 100 {
+			w.send(newRequest(t.Context(), "POST", "/p", strings.NewReader(body))).want(t, 200, body, "Corral;fwd=method;detail=method")
+		}
+	})
+}

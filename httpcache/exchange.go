@@ -72,7 +72,10 @@ func (x *exchange) handle(scheme, host, target string) decision {
 	case x.route.Bypass:
 		return x.bypass(httpsem.ReasonRule)
 	}
-	r, content, reason := x.readContent()
+	r, content, reason, err := x.readContent()
+	if err != nil {
+		return x.contentFailed(err)
+	}
 	if reason == httpsem.NoReason {
 		reason = httpsem.Bypass(r)
 	}

@@ -1,7 +1,6 @@
 package httpcache
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -247,8 +246,8 @@ func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, 
 	}).WithContext(f.hints.watch(ctx))
 	if f.content != nil {
 		req.ContentLength = int64(len(f.content.bytes))
-		req.Body = io.NopCloser(bytes.NewReader(f.content.bytes))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(f.content.bytes)), nil }
+		req.GetBody = f.content.again
+		req.Body, _ = f.content.again()
 	}
 	x := httpsem.Exchange{Method: f.method(), Request: header, Lifetime: f.route.override, Requested: f.d.now()}
 	leave, err := f.route.turn(ctx)
@@ -292,7 +291,7 @@ func (f *fetch) method() string {
 func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*response], length int64) corral.Item[*response] {
 	status, contentRange := x.Status, x.Response.Get("Content-Range")
 	partial := f.part != nil && f.partial(&x)
-	policy := f.route.cache.Judge(x)
+	policy := f.judge(x)
 	if f.part != nil && !partial { // it is looked at, and answers nobody
 		policy.Outcome, policy.Reason = httpsem.Pass, httpsem.ReasonPartial
 	}
@@ -333,6 +332,14 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 		item.Outcome = corral.Pass
 	}
 	return item
+}
+
+// judge decides what becomes of an answer: what has a key of its own identity
+// is judged as by a private cache.
+func (f *fetch) judge(x httpsem.Exchange) httpsem.Policy {
+	cache := f.route.cache
+	cache.Private = cache.Private || f.route.Key.identity() && f.route.Key.identified(f.sent())
+	return cache.Judge(x)
 }
 
 // tags takes the fields that name an answer's tags out of its header.

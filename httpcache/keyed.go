@@ -2,11 +2,16 @@ package httpcache
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -28,24 +33,36 @@ func (c *content) reader() io.ReadCloser {
 	}{io.MultiReader(bytes.NewReader(c.bytes), c.body), c.body}
 }
 
+// again gives what was read, for a request that sends it on. That of none has
+// to be NoBody: net/http would not know that its length is zero.
+func (c *content) again() (io.ReadCloser, error) {
+	if len(c.bytes) == 0 {
+		return http.NoBody, nil
+	}
+	return io.NopCloser(bytes.NewReader(c.bytes)), nil
+}
+
 // readContent reads the content of a POST that the rule lets be cached. It
 // gives the request without it, as one that can be looked up, or the reason why
-// it cannot.
-func (x *exchange) readContent() (*http.Request, *content, httpsem.Reason) {
+// it cannot. An error is the client's.
+func (x *exchange) readContent() (*http.Request, *content, httpsem.Reason, error) {
 	limit := x.route.MaxContentBytes
 	if x.r.Method != http.MethodPost || limit == 0 {
-		return x.r, nil, httpsem.NoReason
+		return x.r, nil, httpsem.NoReason, nil
 	}
 	if x.r.ContentLength > limit {
-		return x.r, nil, httpsem.ReasonRequestBody
+		return x.r, nil, httpsem.ReasonRequestBody, nil
 	}
 	c := new(content)
 	if x.r.Body != nil {
-		read, err := io.ReadAll(io.LimitReader(x.r.Body, limit+1))
+		read, err := x.readUpTo(limit + 1)
+		if err != nil {
+			return nil, nil, httpsem.NoReason, err
+		}
 		c.bytes = read
-		if err != nil || int64(len(read)) > limit {
-			c.body = x.r.Body // an error comes again, to whoever reads on
-			return x.r, c, httpsem.ReasonRequestBody
+		if int64(len(read)) > limit {
+			c.body = x.r.Body
+			return x.r, c, httpsem.ReasonRequestBody, nil
 		}
 	}
 	r := *x.r
@@ -54,7 +71,61 @@ func (x *exchange) readContent() (*http.Request, *content, httpsem.Reason) {
 		r.Header = r.Header.Clone()
 		r.Header.Del("Expect") // it has been met
 	}
-	return &r, c, httpsem.NoReason
+	return &r, c, httpsem.NoReason, nil
+}
+
+// readUpTo reads content, from a client that sends some of it at least every
+// LoadTimeout.
+func (x *exchange) readUpTo(limit int64) ([]byte, error) {
+	in := &awaited{x: x}
+	in.watch = time.AfterFunc(x.route.LoadTimeout, in.stalled)
+	read, err := io.ReadAll(io.LimitReader(in, limit))
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.over = true
+	in.watch.Stop()
+	switch {
+	case in.late:
+		return nil, errSlowContent
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errContent, err)
+	}
+	return read, nil
+}
+
+// awaited is content that is read before anybody is asked.
+type awaited struct {
+	x     *exchange
+	watch *time.Timer
+
+	mu         sync.Mutex
+	over, late bool
+}
+
+func (a *awaited) Read(p []byte) (int, error) {
+	n, err := a.x.r.Body.Read(p)
+	a.watch.Reset(a.x.route.LoadTimeout)
+	return n, err
+}
+
+// stalled ends a Read that waits for a client of net/http's server.
+func (a *awaited) stalled() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.over && a.x.w != nil && http.NewResponseController(a.x.w).SetReadDeadline(time.Now()) == nil {
+		a.late = true
+	}
+}
+
+// contentFailed answers a client whose content did not come.
+func (x *exchange) contentFailed(err error) decision {
+	late := errors.Is(err, errSlowContent) // which ends the context as well
+	if x.w == nil || x.r.Context().Err() == context.Canceled && !late {
+		return decision{way: abort, err: err}
+	}
+	code, detail, text := explain(err)
+	x.header.Set("Connection", "close")
+	return x.fail(code, httpsem.Status{Detail: detail}, text)
 }
 
 // newFetch makes the fetch of a request that may use the cache. name is its
@@ -110,6 +181,20 @@ func cookies(h http.Header, names []string) string {
 		}
 	}
 	return strings.Join(kept, "; ")
+}
+
+// identified reports whether what a request's key has of it tells who asks. An
+// empty cookie does not: many may have it.
+func (k *KeyParts) identified(h http.Header) bool {
+	if k.Authorization && h.Get("Authorization") != "" {
+		return true
+	}
+	for pair := range strings.SplitSeq(cookies(h, k.Cookies), "; ") {
+		if _, value, _ := strings.Cut(pair, "="); strings.Trim(value, "\" \t") != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // parts are what a request's key has beside its address, in a text that is

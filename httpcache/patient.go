@@ -95,8 +95,11 @@ type request struct {
 func (c *request) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	switch {
+	case c.ended:
 		return 0, http.ErrBodyReadAfterClose
+	case c.taken.Load(): // net/http may have closed it since, which a transport that looks for more would take for a failure
+		return 0, io.EOF
 	}
 	n, err := c.ReadCloser.Read(p)
 	if err == io.EOF {

@@ -19,7 +19,7 @@ import (
 // the Options.
 type route struct {
 	Rule
-	cache    httpsem.Cache
+	cache    httpsem.Cache     // for requests that do not tell who asks
 	override *httpsem.Override // nil: the origin's word counts
 	turns    chan struct{}     // MaxLoads of them; nil: no limit
 	rate     *rate.Limiter     // nil: no limit
@@ -40,7 +40,7 @@ func newRoute(o *Options, rule Rule) *route {
 	t.MaxObjectBytes = cmp.Or(t.MaxObjectBytes, o.MaxObjectBytes, o.MaxBytes)
 	t.IgnoreCookies = (t.IgnoreCookies || o.IgnoreCookies) && len(t.Key.Cookies) == 0
 	t.cache = httpsem.Cache{
-		Private:   o.Private || t.Key.identity(),
+		Private:   o.Private,
 		SetCookie: t.StoreCookies || o.StoreCookies,
 		Targets:   o.TargetedFields,
 	}

@@ -89,7 +89,8 @@ type KeyParts struct {
 	// Cookies and Authorization key by identity. Of the Cookie field these
 	// cookies reach the origin, and no others. Each identity has answers of its
 	// own, which may be private ones: what its key opens is a private cache
-	// (RFC 9111, section 1).
+	// (RFC 9111, section 1). Requests without any of them share what may be
+	// shared among all.
 	Cookies       []string
 	Authorization bool
 }
