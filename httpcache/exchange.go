@@ -163,6 +163,10 @@ func (x *exchange) shared() decision {
 	for range maxHops {
 		found := x.d.find(f, name)
 		if found.ok {
+			if x.fresh(&found) {
+				x.d.cache.Touch(found.name)
+				return x.answer(answer{f: f, item: found.item, info: found.info, name: found.name})
+			}
 			closeBody(found.item)
 		} else if found.name == "" {
 			break
@@ -186,6 +190,19 @@ func (x *exchange) shared() decision {
 		name = f.variant(item.Value)
 	}
 	return decision{way: forward, fwd: httpsem.FwdVaryMiss, reason: httpsem.ReasonVary}
+}
+
+// fresh reports whether what was found is the answer, without the cache being
+// asked again: a fresh response that is whole, the usual one.
+func (x *exchange) fresh(found *finding) bool {
+	if found.info.TTL <= 0 || !x.control.Accepts(found.stored()) {
+		return false
+	}
+	if found.item.Body == nil {
+		return true
+	}
+	_, whole := found.item.Body.Len()
+	return whole
 }
 
 // deliver answers with what a fetch brought, unless the request is for a part
