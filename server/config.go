@@ -65,7 +65,7 @@ type Config struct {
 	AdminCert     string `name:"admin.tls-cert" placeholder:"FILE" help:"PEM file of a certificate: admin.listen then speaks TLS." group:"Admin" reload:"no"`
 	AdminKey      string `name:"admin.tls-key" placeholder:"FILE" help:"PEM file of its key." group:"Admin" reload:"no"`
 	AdminClientCA string `name:"admin.client-ca" placeholder:"FILE" help:"PEM file of authorities: who connects to admin.listen needs a certificate of theirs, and then no token unless admin.token-file is set too." group:"Admin" reload:"no"`
-	AdminPublic   Switch `name:"admin.insecure-public" default:"off" placeholder:"on|off" help:"Allow admin.listen on an address that others can reach: without a token or certificate: whoever can, may read the metrics. There is nothing else then." group:"Admin" reload:"no"`
+	AdminPublic   Switch `name:"admin.insecure-public" default:"off" placeholder:"on|off" help:"Allow admin.listen on an address that others can reach, without a token or certificate: whoever reaches it may read the metrics, and do nothing else." group:"Admin" reload:"no"`
 
 	AccessLog       Switch `name:"access-log" default:"on" placeholder:"on|off" help:"Write a line for each request to standard output." group:"Logs" reload:"no"`
 	AccessLogBuffer int    `name:"access-log.buffer" default:"8192" help:"Lines that wait for standard output; more are dropped and counted, so that a slow reader never slows a request." group:"Logs" reload:"no"`

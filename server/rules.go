@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -35,7 +36,7 @@ type Rule struct {
 	StoreCookies    Switch   `name:"store-cookies" help:"As the setting store-cookies, for what matches."`
 
 	LoadTimeout    time.Duration `name:"load-timeout" help:"In place of the setting load-timeout."`
-	MaxObjectBytes Bytes         `name:"max-object-bytes" help:"In place of the setting max-object-bytes."`
+	MaxObjectBytes Bytes         `name:"max-object-bytes" help:"In place of the setting max-object-bytes, where it is less."`
 	MaxLoads       int           `name:"max-loads" help:"Requests to the origin on the cache's behalf for this rule that run at once; more wait their turn."`
 	Rate           float64       `name:"rate" help:"Such requests that begin in a second; more wait their turn."`
 	Burst          int           `name:"burst" help:"How many of them may begin at once after a pause. None: one second's worth."`
@@ -109,7 +110,11 @@ func ruleName(i int) string { return fmt.Sprintf("rules[%d]", i) }
 
 // ruleProblems says what is wrong with the rules, in the words of the file.
 func (c *Config) ruleProblems() (problems []*Problem) {
-	options := httpcache.Options{MaxBytes: 1}
+	options := httpcache.Options{MaxBytes: math.MaxInt64}
+	limit, largest := "max-bytes", c.MaxBytes
+	if c.MaxObjectBytes > 0 {
+		limit, largest = "max-object-bytes", c.MaxObjectBytes
+	}
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		options.Rules = append(options.Rules, r.option())
@@ -120,8 +125,8 @@ func (c *Config) ruleProblems() (problems []*Problem) {
 		if r.LoadTimeout > 0 && c.OriginConnectTimeout > r.LoadTimeout {
 			problems = append(problems, c.problem(name+".load-timeout", r.LoadTimeout.String(), fmt.Sprintf("it must not be below origin.connect-timeout, which is %s", c.OriginConnectTimeout)))
 		}
-		if r.MaxObjectBytes > c.MaxBytes {
-			problems = append(problems, c.problem(name+".max-object-bytes", r.MaxObjectBytes.String(), fmt.Sprintf("it must not be above max-bytes, which is %s", c.MaxBytes)))
+		if r.MaxObjectBytes > largest {
+			problems = append(problems, c.problem(name+".max-object-bytes", r.MaxObjectBytes.String(), fmt.Sprintf("it must not be above the setting %s, which is %s", limit, largest)))
 		}
 	}
 	for _, err := range leaves(options.Validate()) {

@@ -104,6 +104,7 @@ func startWith(t *testing.T, c Config, options Options) *running {
 		abort()
 		<-ended
 	})
+	waitFor(t, func() bool { return state(s.state.Load()) == ready })
 	return r
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -100,7 +102,8 @@ func TestEveryMistakeOfRulesAndOriginsIsNamedWithItsLine(t *testing.T) {
 		{"rules:\n- origin: shop\n", `:2: rules[0].origin is "shop": there is no such name under origins`},
 		{"rules:\n- origin: ftp://a\n", `:2: rules[0].origin is "ftp://a": write a name of origins, or a URL: use the scheme http or https`},
 		{"rules:\n- load-timeout: 1s\n", `:2: rules[0].load-timeout is "1s": it must not be below origin.connect-timeout, which is 5s`},
-		{"rules:\n- max-object-bytes: 1GiB\n", `:2: rules[0].max-object-bytes is "1GiB": it must not be above max-bytes, which is 256MiB`},
+		{"rules:\n- max-object-bytes: 1GiB\n", `:2: rules[0].max-object-bytes is "1GiB": it must not be above the setting max-bytes, which is 256MiB`},
+		{"max-object-bytes: 1MiB\nrules:\n- max-object-bytes: 2MiB\n", `:3: rules[0].max-object-bytes is "2MiB": it must not be above the setting max-object-bytes, which is 1MiB`},
 		{"rules: {host: a}\n", `:1: rules is no list: begin each rule with a dash`},
 		{"rules:\n- just words\n", `:2: rules[0] is not a rule: write names and values`},
 		{"rules:\n", `:1: rules has no value`},
@@ -143,6 +146,29 @@ func TestTheOnlyOriginOrTheOneNamedDefaultIsTheDefaultOne(t *testing.T) {
 	} {
 		if _, _, errs := corral(t, "config", "check", file(t, text)); errs != want {
 			t.Errorf("%q: %q, want %q", text, errs, want)
+		}
+	}
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+func TestTheFilesOfTheDocumentationAreRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := yamlBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 3 {
+		t.Fatalf("found %d files in the guide", len(blocks))
+	}
+	for _, block := range blocks {
+		// Files that it names are not on this machine.
+		block := strings.ReplaceAll(block[1], "tls: {ca: /etc/corral/internal.pem}", "")
+		if !strings.Contains(block, "default:") && !strings.Contains(block, "origin: http") {
+			block += "origin: http://127.0.0.1:9000\norigins: {models: {servers: http://127.0.0.1:9001}}\n"
+		}
+		if code, _, errs := corral(t, "config", "check", file(t, block)); code != 0 {
+			t.Errorf("%s\n%s", block, errs)
 		}
 	}
 }

@@ -18,21 +18,30 @@ import (
 // Struct writes a table of a struct's exported fields with their comments. dir
 // is where the package's source is.
 func Struct(dir, name string) (string, error) {
+	files, fields, err := parse(dir, name)
+	if err != nil {
+		return "", err
+	}
+	return table(files, fields), nil
+}
+
+// parse finds a struct in a package's source.
+func parse(dir, name string) (*token.FileSet, *ast.FieldList, error) {
 	files := token.NewFileSet()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
-		return "", fmt.Errorf("docgen: list %q: %w", dir, err)
+		return nil, nil, fmt.Errorf("docgen: list %q: %w", dir, err)
 	}
 	for _, path := range paths {
 		file, err := parser.ParseFile(files, path, nil, parser.ParseComments)
 		if err != nil {
-			return "", fmt.Errorf("docgen: parse %q: %w", path, err)
+			return nil, nil, fmt.Errorf("docgen: parse %q: %w", path, err)
 		}
 		if fields := find(file, name); fields != nil {
-			return table(files, fields), nil
+			return files, fields, nil
 		}
 	}
-	return "", fmt.Errorf("docgen: find struct %q in %q: there is none", name, dir)
+	return nil, nil, fmt.Errorf("docgen: find struct %q in %q: there is none", name, dir)
 }
 
 func find(file *ast.File, name string) (fields *ast.FieldList) {

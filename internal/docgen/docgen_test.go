@@ -13,19 +13,33 @@ var update = flag.Bool("update", false, "write docs/options.md")
 
 const root = "../.."
 
+const (
+	settingsText = "Each is a flag (`--max-bytes`), a variable of the environment (`CORRAL_MAX_BYTES`) and a name in the file. What has a * keeps its value until a\n" +
+		"restart; the rest changes with a [reload](serve.md#reload). Lists have commas between their elements, or are lists in the file.\n\n"
+	rulesText   = "In the file alone. What is not set is left to the origin, or to the setting of the same name. See [Rules](serve.md#rules).\n\n"
+	originsText = "In the file alone, below a name. See [Origins](serve.md#origins).\n\n"
+)
+
 func TestTheReferenceIsCurrent(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Options\n\nWritten by `go generate ./internal/docgen` from the code; do not edit.\n")
-	for _, s := range []struct{ title, dir, name, after string }{
-		{"The library: `corral.Options`", ".", "Options", ""},
-		{"An item of a loader: `corral.Item`", ".", "Item", ""},
-		{"The proxy: `httpcache.Options`", "httpcache", "Options", ""},
+	for _, s := range []struct {
+		title, before, dir, name string
+		write                    func(dir, name string) (string, error)
+	}{
+		{"The library: `corral.Options`", "", ".", "Options", Struct},
+		{"An item of a loader: `corral.Item`", "", ".", "Item", Struct},
+		{"The proxy: `httpcache.Options`", "", "httpcache", "Options", Struct},
+		{"A rule of the proxy: `httpcache.Rule`", "", "httpcache", "Rule", Struct},
+		{"Settings of `corral serve`", settingsText, "server", "Config", Settings},
+		{"An entry of `rules`", rulesText, "server", "Rule", Settings},
+		{"An entry of `origins`", originsText, "server", "Pool", Settings},
 	} {
-		text, err := Struct(filepath.Join(root, s.dir), s.name)
+		text, err := s.write(filepath.Join(root, s.dir), s.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.WriteString("\n## " + s.title + "\n\n" + text)
+		b.WriteString("\n## " + s.title + "\n\n" + s.before + text)
 	}
 	path := filepath.Join(root, "docs/options.md")
 	if *update {
@@ -100,7 +114,9 @@ func hasHeading(path, anchor string) bool {
 }
 
 func TestAStructThatIsNotThereIsAnError(t *testing.T) {
-	if _, err := Struct(".", "Nothing"); err == nil {
-		t.Fatal("no error")
+	for _, write := range []func(dir, name string) (string, error){Struct, Settings} {
+		if _, err := write(".", "Nothing"); err == nil {
+			t.Error("no error")
+		}
 	}
 }
