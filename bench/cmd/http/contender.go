@@ -67,8 +67,7 @@ var bare = contender{name: "bare", settings: "the origin, asked directly"}
 type proxy struct {
 	contender
 	*process
-	addr  string // host:port
-	admin string // host:port
+	addr string // host:port
 }
 
 // start starts a contender for a row and waits until it answers.
@@ -99,7 +98,7 @@ func (b *bench) start(ctx context.Context, c contender, row row) (*proxy, error)
 	if cmd.Dir == "" {
 		cmd.Dir = d.dir
 	}
-	p := &proxy{contender: c, addr: d.listen, admin: d.admin}
+	p := &proxy{contender: c, addr: d.listen}
 	if p.process, err = start(cmd, filepath.Join(d.dir, "output.log")); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
