@@ -20,12 +20,13 @@ var mayImport = map[string][]string{
 	"internal/invariant": {},
 	"internal/httpsem":   {},
 	"internal/docgen":    {},
+	"internal/unasked":   {},
 	"corraltest":         {""},
 	"metrics/prom":       {"", "upstream"},
 	"metrics/otel":       {""},
-	"httpcache":          {"", "internal/httpsem"},
-	"upstream":           {},
-	"server":             {"", "httpcache", "metrics/prom", "upstream"},
+	"httpcache":          {"", "internal/httpsem", "internal/unasked"},
+	"upstream":           {"internal/unasked"},
+	"server":             {"", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
 	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/unasked"
 )
 
 // attended is the transport of requests that go by themselves. It ends an
@@ -29,7 +30,7 @@ func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	up := &upload{ReadCloser: r.Body, way: way, timeout: route.LoadTimeout}
 	up.watch = time.AfterFunc(route.LoadTimeout, func() { up.stalled(cancel) })
-	r = r.WithContext(ctx)
+	r = r.WithContext(unasked.Watch(ctx))
 	if r.Body != nil {
 		r.Body = up
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
+	"github.com/corralcache/corral/internal/unasked"
 )
 
 // A fetch is a request as it would be sent on for everybody: nothing that is
@@ -243,7 +244,7 @@ func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, 
 	req := (&http.Request{
 		Method: f.key.Method, URL: target, Host: f.key.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(f.hints.watch(ctx))
+	}).WithContext(unasked.Watch(f.hints.watch(ctx)))
 	if f.content != nil {
 		req.ContentLength = int64(len(f.content.bytes))
 		req.GetBody = f.content.again

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/unasked"
 	"github.com/corralcache/corral/metrics/prom"
 	"github.com/corralcache/corral/upstream"
 )
@@ -71,7 +72,7 @@ func (c *Config) single(old *backend) *backend {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	transport := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: c.OriginConnectTimeout}).DialContext,
+		DialContext:            unasked.Dial((&net.Dialer{Timeout: c.OriginConnectTimeout}).DialContext),
 		TLSHandshakeTimeout:    c.OriginConnectTimeout,
 		MaxConnsPerHost:        c.OriginMaxConns,
 		MaxIdleConnsPerHost:    max(c.OriginMaxConns, c.MaxLoads),

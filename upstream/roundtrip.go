@@ -9,6 +9,8 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"sync/atomic"
+
+	"github.com/corralcache/corral/internal/unasked"
 )
 
 // RoundTrip implements http.RoundTripper. The request's scheme and host choose
@@ -72,7 +74,7 @@ type exchange struct {
 func (x *exchange) attempt(at seat) (*http.Response, error) {
 	x.seen = &witness{http2: at.server.http2}
 	x.tried = append(x.tried, &at.server.member)
-	out := x.req.WithContext(httptrace.WithClientTrace(x.req.Context(), x.seen.trace()))
+	out := x.req.WithContext(httptrace.WithClientTrace(unasked.Watch(x.req.Context()), x.seen.trace()))
 	out.URL, out.Host = at.server.direct(x.req.URL), host(x.req)
 	if !idempotent(x.req.Method) {
 		out.Header = withoutPromise(x.req.Header)

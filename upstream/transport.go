@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/corralcache/corral/internal/unasked"
 )
 
 // pingAfter is how long a connection of HTTP/2 may be silent before it is asked
@@ -26,7 +28,7 @@ func newTransport(o Options, h2c bool) *http.Transport {
 	protocols.SetHTTP2(!h2c)
 	protocols.SetUnencryptedHTTP2(h2c)
 	t := &http.Transport{
-		DialContext:            dialer(o),
+		DialContext:            unasked.Dial(dialer(o)),
 		TLSHandshakeTimeout:    o.ConnectTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
 		ExpectContinueTimeout:  time.Second,
