@@ -39,6 +39,8 @@ type door struct {
 	now    func() time.Time
 	fresh  freshKeys
 	large  large
+	client bool  // it is the client that asks: no proxy names itself to the origin
+	let    []any // keys of what in a client's context its fetch may know
 
 	closing sync.Mutex     // orders the start of what reads on before Close
 	closed  bool           // guarded by closing
@@ -65,6 +67,7 @@ func (d *door) open(o Options) error {
 		LoadTimeout: d.load, TailTimeout: c.TailTimeout, PassTTL: c.PassTTL,
 		MaxLoads: o.MaxLoads, MaxWaiters: o.MaxWaiters, MaxWaitersPerKey: o.MaxWaitersPerKey,
 		MaxKeyLen: c.MaxKeyBytes + maxParts + 1 + maxSelecting, Logger: o.Logger, Now: o.Now,
+		ContextValues: d.let,
 	})
 	if err != nil {
 		return fmt.Errorf("httpcache: %w", err)

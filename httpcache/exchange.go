@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
@@ -20,6 +21,7 @@ type exchange struct {
 	key     httpsem.Key
 	control httpsem.RequestControl
 	f       *fetch
+	alone   bool // the door wants it sent by itself, for what only the door knows
 }
 
 // A way says what a door is to do with a request.
@@ -79,7 +81,7 @@ func (x *exchange) handle(scheme, host, target string) decision {
 	if reason == httpsem.NoReason {
 		reason = httpsem.Bypass(r)
 	}
-	if reason == httpsem.NoReason && x.c.Private && unkeyed(r.Header) {
+	if reason == httpsem.NoReason && (x.alone || x.c.Private && unkeyed(r.Header)) {
 		reason = httpsem.ReasonUnkeyed
 	}
 	if reason != httpsem.NoReason {
@@ -151,15 +153,15 @@ func (x *exchange) stored(f *fetch) (out decision, ok bool) {
 }
 
 // shared answers from the cache or from a fetch whose answer may go to others.
-func (x *exchange) shared() decision {
+func (x *exchange) shared() (out decision) {
 	if x.wantsPart() {
 		if v := x.d.large.find(x.f.name, x.d.now()); v != nil {
 			return x.sliced(v)
 		}
 	}
 	f, name := x.f, x.f.name
-	ctx, leave := x.patience()
-	defer leave()
+	ctx, until := x.patience()
+	defer until.answered(&out.reply)
 	for range maxHops {
 		found := x.d.find(f, name)
 		if found.ok {
@@ -228,11 +230,32 @@ func (x *exchange) part() decision {
 
 // patience is how long a caller waits for what its route lets the origin take:
 // less than the cache would let it, where a rule says so.
-func (x *exchange) patience() (context.Context, context.CancelFunc) {
+func (x *exchange) patience() (context.Context, *deadline) {
 	if x.route.LoadTimeout == x.d.load {
-		return x.r.Context(), func() {}
+		return x.r.Context(), nil
 	}
-	return context.WithTimeoutCause(x.r.Context(), x.route.LoadTimeout, corral.ErrLoadTimeout)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	return ctx, &deadline{cancel, time.AfterFunc(x.route.LoadTimeout, func() { cancel(corral.ErrLoadTimeout) })}
+}
+
+// A deadline is for an answer's header: its body may take longer, under the
+// same context.
+type deadline struct {
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// answered lifts the deadline. The context lasts as long as the reply's body.
+func (d *deadline) answered(out *reply) {
+	if d == nil {
+		return
+	}
+	d.timer.Stop()
+	if out.body == nil {
+		d.cancel(nil)
+		return
+	}
+	out.end = d.cancel
 }
 
 // unkeyed reports whether a request has a field by which it could change the

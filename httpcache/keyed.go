@@ -138,7 +138,11 @@ func (x *exchange) newFetch(r *http.Request, name string, content *content) *fet
 	if x.key.Method != http.MethodGet {
 		f.tag = x.key.As(http.MethodGet).String()
 	}
-	if parts := x.route.parts(f.incoming, content); parts != "" {
+	parts := x.route.parts(f.incoming, content)
+	if m := mountOf(x.r.Context()); m != nil {
+		parts = m.key(&x.route.Key) + parts
+	}
+	if parts != "" {
 		hash := sha256.Sum256([]byte(parts))
 		f.name += "\n#" + base64.RawStdEncoding.EncodeToString(hash[:])
 	}

@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"net/http"
@@ -15,11 +16,12 @@ import (
 // already has.
 type reply struct {
 	code    int
-	text    []byte       // the body, if there is no other
-	body    *corral.Body // nil: none. Whoever has the reply closes it
-	part    io.Reader    // of body, when not all of it is wanted, or of several; perhaps an io.Closer
-	bare    bool         // no body is sent, whatever the header says of one
-	trailer http.Header  // filled when the body has been read; nil: none
+	text    []byte                  // the body, if there is no other
+	body    *corral.Body            // nil: none. Whoever has the reply closes it
+	part    io.Reader               // of body, when not all of it is wanted, or of several; perhaps an io.Closer
+	bare    bool                    // no body is sent, whatever the header says of one
+	trailer *trailer                // nil: none
+	end     context.CancelCauseFunc // of the context that body is read under; nil: it is the request's
 }
 
 // close gives up the body.
@@ -29,6 +31,9 @@ func (r *reply) close() {
 	}
 	if part, ok := r.part.(io.Closer); ok {
 		part.Close()
+	}
+	if r.end != nil {
+		r.end(nil)
 	}
 }
 
@@ -150,10 +155,13 @@ func short(err error) error {
 // write sends a reply to a client of net/http's server.
 func (out *reply) write(w http.ResponseWriter) {
 	defer out.close()
+	header := w.Header()
+	if _, typed := header["Content-Type"]; !typed {
+		header["Content-Type"] = nil // else net/http guesses at what the origin left open
+	}
 	if out.trailer != nil {
-		for name := range out.trailer {
-			w.Header().Add("Trailer", name)
-		}
+		delete(header, "Content-Length") // with which net/http sends none
+		header["Trailer"] = out.trailer.names
 	}
 	w.WriteHeader(out.code)
 	switch {
@@ -165,8 +173,8 @@ func (out *reply) write(w http.ResponseWriter) {
 	case len(out.text) > 0:
 		w.Write(out.text)
 	}
-	for name, values := range out.trailer {
-		w.Header()[name] = values
+	if out.trailer != nil {
+		out.trailer.copyTo(header)
 	}
 }
 
@@ -175,7 +183,13 @@ func (out *reply) response(r *http.Request, header http.Header) *http.Response {
 	res := &http.Response{
 		StatusCode: out.code, Status: strconv.Itoa(out.code) + " " + http.StatusText(out.code),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Request: r, Body: http.NoBody, ContentLength: -1, Trailer: out.trailer,
+		Header: header, Request: r, Body: http.NoBody, ContentLength: -1,
+	}
+	if out.trailer != nil {
+		res.Trailer = http.Header{}
+		for _, name := range out.trailer.names {
+			res.Trailer[name] = nil
+		}
 	}
 	if length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		res.ContentLength = length
@@ -187,9 +201,9 @@ func (out *reply) response(r *http.Request, header http.Header) *http.Response {
 			res.ContentLength = 0
 		}
 	case out.part != nil:
-		res.Body = partBody{out.part, out}
+		res.Body = replyBody{out.part, out, res}
 	case out.body != nil:
-		res.Body = out.body
+		res.Body = replyBody{out.body, out, res}
 	default:
 		res.ContentLength = int64(len(out.text))
 		if len(out.text) > 0 {
@@ -199,13 +213,24 @@ func (out *reply) response(r *http.Request, header http.Header) *http.Response {
 	return res
 }
 
-// partBody is the body of a response that is read in parts.
-type partBody struct {
-	io.Reader
-	of *reply
+// replyBody is the body of a response.
+type replyBody struct {
+	from io.Reader
+	of   *reply
+	res  *http.Response
 }
 
-func (b partBody) Close() error {
+// Read implements io.Reader. With its end the trailer is there.
+func (b replyBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if err == io.EOF && b.of.trailer != nil {
+		b.of.trailer.copyTo(b.res.Trailer)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b replyBody) Close() error {
 	b.of.close()
 	return nil
 }

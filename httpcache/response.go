@@ -16,14 +16,27 @@ type response struct {
 	status    int
 	fields    fields // as httpsem.StoredHeader gives them
 	policy    httpsem.Policy
-	selecting string      // the fields of the request that Vary names, as they were sent
-	unchanged bool        // these fields are sent as they come
-	variants  *variants   // of the address, when the response varies
-	trailer   http.Header // what Trailer announced of an answer for one: filled at the end of its body
-	length    int64       // of the body by its Content-Length; -1: not said
-	confirmed bool        // by the origin's 304
+	selecting string    // the fields of the request that Vary names, as they were sent
+	unchanged bool      // these fields are sent as they come
+	variants  *variants // of the address, when the response varies
+	trailer   *trailer  // of an answer for one; nil: none
+	length    int64     // of the body by its Content-Length; -1: not said
+	confirmed bool      // by the origin's 304
 
 	told atomic.Pointer[told] // what the last hit was told
+}
+
+// A trailer is what Trailer announced of an answer. Its values are written by
+// whoever reads the body from the origin, and to be read after its end.
+type trailer struct {
+	names  []string
+	values http.Header
+}
+
+func (t *trailer) copyTo(h http.Header) {
+	for _, name := range t.names {
+		h[name] = t.values[name]
+	}
 }
 
 // forwarded is the status code by which the origin gave the response.

@@ -1,7 +1,9 @@
 package httpcache
 
 import (
+	"context"
 	"net/http"
+	"strings"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -12,6 +14,15 @@ import (
 //
 // It is a shared cache unless Options.Private is set: an answer that is private,
 // or to a request with Authorization or Cookie, goes to its own caller alone.
+// With it all callers are one user: an http.Client with a cookie jar then gets
+// Set-Cookie once, from the answer that the origin gave, and not again from the
+// cache.
+//
+// A request whose Host is not that of its URL, or that has a field by which it
+// could change the answer for others (X-Forwarded-Host and its kind), goes by
+// itself, as it is. So does what no cache can answer: CONNECT, other schemes
+// than http and https, addresses that are longer than MaxKeyBytes. An answer
+// from the cache has no TLS, and Uncompressed is false.
 type Transport struct {
 	door
 	base http.RoundTripper
@@ -29,6 +40,7 @@ func NewTransport(base http.RoundTripper, o Options) (*Transport, error) {
 	}
 	o.Transport = base
 	t := &Transport{base: base}
+	t.client = true
 	if err := t.open(o); err != nil {
 		return nil, err
 	}
@@ -44,11 +56,45 @@ func (t *Transport) Reload(o Options) error {
 	return t.door.Reload(o)
 }
 
+// CloseIdleConnections is for http.Client's: it asks the RoundTripper behind
+// the cache to do so.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper. An origin that cannot be reached, or
-// that does not answer in time, is an error; one that answers with 500, 502,
-// 503, 504 or 429 gives its answer to the caller who asked it, and its status
-// to those who waited.
+// that does not answer in time, is an error, corral.ErrLoadTimeout the latter;
+// one that answers with 500, 502, 503, 504 or 429 gives its answer to the caller
+// who asked it, and its status to those who waited.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil {
+		return t.base.RoundTrip(r)
+	}
+	in := asReceived(r)
+	x := exchange{d: &t.door, c: t.config.Load(), r: in, header: http.Header{}, alone: unkeyed(in.Header) || otherHost(r)}
+	decision := x.handle(r.URL.Scheme, in.Host, in.RequestURI)
+	switch {
+	case x.route == nil: // there is no key for it; what is wrong with it, if anything, the base can say
+		return t.base.RoundTrip(r)
+	case decision.way == send && x.f == nil && decision.reply.code == http.StatusRequestURITooLong:
+		return t.forward(r, &x, &decision)
+	case decision.way == forward:
+		return t.forward(r, &x, &decision)
+	}
+	closeRequest(r)
+	if decision.way == abort {
+		return nil, context.Cause(r.Context())
+	}
+	if decision.err != nil && !originAnswered(decision.err) {
+		return nil, decision.err
+	}
+	return decision.reply.response(r, x.header), nil
+}
+
+// asReceived makes of a request that is to be sent one as it would arrive.
+func asReceived(r *http.Request) *http.Request {
 	in := *r
 	if in.Method == "" {
 		in.Method = http.MethodGet
@@ -59,25 +105,20 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if in.ProtoMajor == 0 {
 		in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
 	}
+	if in.Host == "" {
+		in.Host = r.URL.Host
+	}
+	if in.ContentLength == 0 && in.Body != nil && in.Body != http.NoBody {
+		in.ContentLength = -1 // in a request that is sent, zero may mean that
+	}
 	in.RequestURI = r.URL.RequestURI()
-	host := r.Host
-	if host == "" {
-		host = r.URL.Host
-	}
-	x := exchange{d: &t.door, c: t.config.Load(), r: &in, header: http.Header{}}
-	decision := x.handle(r.URL.Scheme, host, in.RequestURI)
-	switch decision.way {
-	case forward:
-		return t.forward(r, &x, &decision)
-	case abort:
-		closeRequest(r)
-		return nil, decision.err
-	}
-	closeRequest(r)
-	if decision.err != nil && !originAnswered(decision.err) {
-		return nil, decision.err
-	}
-	return decision.reply.response(r, x.header), nil
+	return &in
+}
+
+// otherHost reports whether a request names another host than the one that it
+// is sent to: by that name a cache would find what a third one said.
+func otherHost(r *http.Request) bool {
+	return r.Host != "" && !strings.EqualFold(r.Host, r.URL.Host)
 }
 
 // closeRequest ends a request's content, as a RoundTripper has to.
@@ -89,19 +130,21 @@ func closeRequest(r *http.Request) {
 
 // forward sends a request by itself.
 func (t *Transport) forward(r *http.Request, x *exchange, decision *decision) (*http.Response, error) {
-	if decision.content != nil {
-		with := r.WithContext(r.Context())
-		with.Body = decision.content.reader()
-		with.GetBody = nil
-		r = with
+	if content := decision.content; content != nil {
+		if content.body == nil {
+			defer closeRequest(r)
+		}
+		r = r.WithContext(r.Context())
+		r.Body = content.reader()
 	}
 	res, err := t.base.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := x.passed(res.StatusCode, res.Header, httpsem.Status{Cache: x.c.Name, Fwd: decision.fwd, Detail: decision.reason.String()}); err != nil {
-		res.Body.Close()
-		return nil, err
+	if res.Header == nil {
+		res.Header = http.Header{}
 	}
+	// The error of passed is that the cache is closed, and has nothing to forget.
+	x.passed(res.StatusCode, res.Header, httpsem.Status{Cache: x.c.Name, Fwd: decision.fwd, Detail: decision.reason.String()})
 	return res, nil
 }
