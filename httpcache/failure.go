@@ -73,7 +73,9 @@ func (f *fetch) fail(res *http.Response, received time.Time) error {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxErrorPage+1))
 	if err == nil && len(body) <= maxErrorPage {
-		f.page.Store(&page{res.StatusCode, httpsem.StoredHeader(res.Header, received), body})
+		header := httpsem.StoredHeader(res.Header, received)
+		f.tags(header)
+		f.page.Store(&page{res.StatusCode, header, body})
 	}
 	pause, ok := retryAfter(res.Header.Get("Retry-After"), received)
 	if !ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -68,11 +67,9 @@ func (f *fetch) sent() http.Header {
 			h.Del("Expect")
 			h.Del("Content-Length") // which net/http writes itself
 		}
-		if !f.d.client {
-			httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
-			if _, named := h["User-Agent"]; !named {
-				h["User-Agent"] = nil // else net/http names itself
-			}
+		httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
+		if _, named := h["User-Agent"]; !named {
+			h["User-Agent"] = nil // else net/http names itself
 		}
 		f.outgoing = h
 	})
@@ -235,7 +232,7 @@ func (f *fetch) taken(ctx context.Context, x httpsem.Exchange, res *http.Respons
 	if f.key.Method == http.MethodHead {
 		f.freshenGet(ctx, x)
 	}
-	return f.stream(item, res)
+	return f.stream(item, res, name)
 }
 
 // ask makes one request. Its error is what the origin's failure is to those
@@ -307,7 +304,7 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 		header["Content-Range"] = []string{contentRange}
 	}
 	tags := append([]string{f.tag}, f.tags(header)...)
-	f.separate(header, f.leaders(&policy))
+	f.separate(header, policy.Qualified)
 	v := &response{status: status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
@@ -365,16 +362,6 @@ func (f *fetch) tags(header http.Header) []string {
 // address's own.
 const maxTags = 127
 
-// leaders are the fields that only the request which began the fetch is given.
-// In a cache for one user that is Set-Cookie too: told again from the cache it
-// would put an old cookie in the place of a newer one.
-func (f *fetch) leaders(policy *httpsem.Policy) []string {
-	if !f.c.Private || f.route.cache.SetCookie {
-		return policy.Qualified
-	}
-	return append(slices.Clip(policy.Qualified), "Set-Cookie", "Set-Cookie2")
-}
-
 // separate takes fields out of a header that are for one requester only (RFC
 // 9111, sections 5.2.2.4 and 5.2.2.7).
 func (f *fetch) separate(header http.Header, names []string) {
@@ -411,21 +398,42 @@ func (f *fetch) keepVariant(v *response, name string, prev *corral.Item[*respons
 }
 
 // stream lets the body follow the header.
-func (f *fetch) stream(item corral.Item[*response], res *http.Response) corral.Item[*response] {
+func (f *fetch) stream(item corral.Item[*response], res *http.Response, name string) corral.Item[*response] {
 	if res.Body == http.NoBody || f.key.Method == http.MethodHead {
 		res.Body.Close()
 		return item
 	}
 	if item.Outcome == corral.Pass && len(res.Trailer) > 0 {
-		item.Value.trailer = &trailer{slices.Sorted(maps.Keys(res.Trailer)), res.Trailer}
+		item.Value.trailer = res.Trailer
 	}
 	item.TailSize = max(res.ContentLength, 0)
+	if limit := f.route.MaxObjectBytes; limit < f.c.MaxObjectBytes || f.c.MaxObjectBytes == 0 && limit < f.c.MaxBytes {
+		res.Body = &bounded{ReadCloser: res.Body, left: limit, over: func() { f.d.cache.Invalidate(context.Background(), name) }}
+	}
 	item.Tail = func(_ context.Context, w io.Writer) error {
 		defer res.Body.Close()
 		_, err := io.Copy(w, res.Body)
 		return err
 	}
 	return item
+}
+
+// bounded is a body of unknown length under a rule's MaxObjectBytes: over it
+// the response is not kept any more, and goes on to those who read it.
+type bounded struct {
+	io.ReadCloser
+	left int64
+	over func() // called once
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if was := b.left; was >= 0 {
+		if b.left -= int64(n); b.left < 0 {
+			b.over()
+		}
+	}
+	return n, err
 }
 
 // freshenGet does to the stored answer to a GET what the answer to a HEAD says
