@@ -21,23 +21,25 @@ const contentGrace = 500 * time.Millisecond
 //   - with chunks. It may have had a Content-Length as well: net/http does not
 //     tell. RFC 9112, section 6.1, has the connection closed after such a one,
 //     since somebody before us may take the end of its content for a request.
+//     So has it for a request of HTTP/1.0 with content: there net/http reads
+//     over a Transfer-Encoding.
 //   - whose content is not wholly taken when the answer begins. Else net/http
 //     would await the rest before it sends anything.
 type patient struct {
 	http.ResponseWriter
-	x       exchange
-	r       *http.Request
-	control http.ResponseController
-	timeout time.Duration
-	chunked bool
-	content *request // nil: the request has none, or comes by HTTP/2
+	x        exchange
+	r        *http.Request
+	control  http.ResponseController
+	timeout  time.Duration
+	doubtful bool     // others may have found another end of its content
+	content  *request // nil: the request has none, or comes by HTTP/2
 }
 
 // patient wraps the writer of a request, and its content in the request r.
 func (p *Proxy) patient(w http.ResponseWriter, r *http.Request) *patient {
 	out := &patient{ResponseWriter: w, r: r, control: *http.NewResponseController(w), timeout: p.config.Load().TailTimeout}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		out.chunked = len(r.TransferEncoding) > 0
+		out.doubtful = len(r.TransferEncoding) > 0 || r.ProtoMinor == 0
 		out.content = &request{ReadCloser: r.Body}
 		with := *r
 		with.Body = out.content
@@ -50,7 +52,7 @@ func (w *patient) wait() { w.control.SetWriteDeadline(time.Now().Add(w.timeout))
 
 func (w *patient) WriteHeader(status int) {
 	w.wait()
-	if status >= 200 && (w.chunked || w.untaken()) {
+	if status >= 200 && (w.doubtful || w.untaken()) {
 		w.Header().Set("Connection", "close")
 	}
 	w.ResponseWriter.WriteHeader(status)
