@@ -91,10 +91,22 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 			pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
 		}
 	}
+	if speaksH2C(pr.Out.Header) {
+		pr.Out.Header.Del("Connection")
+		pr.Out.Header.Del("Upgrade")
+	}
 	pr.SetXForwarded()
 	pr.Out.Header.Set("X-Forwarded-Host", x.key.Host)
 	pr.Out.Header.Set("X-Forwarded-Proto", x.key.Scheme)
 	httpsem.AppendVia(pr.Out.Header, pr.In.ProtoMajor, pr.In.ProtoMinor, x.c.Name)
+}
+
+// speaksH2C reports whether a request would have its connection speak HTTP/2
+// from now on, which then went through here unseen: whatever it carries, to any
+// path, from whomever. RFC 9113, section 3.1, has no such upgrade any more, and
+// one that is not answered has no effect (RFC 9110, section 7.8).
+func speaksH2C(h http.Header) bool {
+	return strings.Contains(strings.ToLower(strings.Join(h["Upgrade"], ",")), "h2c")
 }
 
 // passed notes how an answer came about and ends what it makes invalid (RFC
