@@ -18,7 +18,8 @@ import (
 //
 // A path is matched as it was sent. One that servers read in different ways
 // (an empty or dot segment, a semicolon or backslash, an encoded slash, dot,
-// semicolon, backslash, percent sign or NUL) goes to the origin by itself while there are rules: a rule for
+// semicolon, backslash, percent sign or NUL, or one of them in an overlong form
+// of UTF-8) goes to the origin by itself while there are rules: a rule for
 // /static/* must not be led to /static/..%2faccount.
 type Rule struct {
 	// Name of the rule in errors. Default: its host, path and methods.
@@ -343,9 +344,20 @@ func ambiguousPath(path string) bool {
 				return true
 			}
 		case '%':
-			if i+2 < len(path) && ambiguousEscapes[strings.ToLower(path[i+1:i+3])] {
+			if i+2 < len(path) && ambiguousEscapes[strings.ToLower(path[i+1:i+3])] || overlong(path[i:]) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// overlong reports whether a path begins with an encoded byte of ASCII in more
+// bytes than it needs, which old decoders take for it (RFC 3629, section 10).
+func overlong(path string) bool {
+	for _, lead := range [...]string{"%c0%", "%c1%", "%e0%8", "%e0%9", "%f0%8"} {
+		if len(path) >= len(lead) && strings.EqualFold(path[:len(lead)], lead) {
+			return true
 		}
 	}
 	return false
