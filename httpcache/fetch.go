@@ -2,6 +2,8 @@ package httpcache
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,7 +132,18 @@ func (f *fetch) variant(v *response) string {
 	if len(selecting) > maxSelecting {
 		return ""
 	}
-	return f.name + "\n" + selecting
+	return f.name + "\n" + abridged(selecting)
+}
+
+// abridged is what stands for a selecting text in the name of a variant. Variants
+// are remembered by their names, also when they are in the cache no more: what a
+// client sends must not make them long.
+func abridged(selecting string) string {
+	if len(selecting) <= 2*sha256.Size {
+		return selecting
+	}
+	hash := sha256.Sum256([]byte(selecting))
+	return base64.RawStdEncoding.EncodeToString(hash[:])
 }
 
 // follow notes which variants the address has, given one of them.
@@ -299,6 +312,10 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 	if policy.Outcome == httpsem.Keep && length > f.route.MaxObjectBytes {
 		policy.Outcome, policy.Reason = httpsem.Share, httpsem.ReasonTooLarge
 	}
+	passTTL := f.route.PassTTL
+	if policy.Outcome > httpsem.Pass && !f.c.Private && faultsTheClient(x.Status) {
+		policy.Outcome, policy.Reason, passTTL = httpsem.Pass, httpsem.ReasonStatus, -1
+	}
 	header := httpsem.StoredHeader(x.Response, x.Received)
 	if partial {
 		header["Content-Range"] = []string{contentRange}
@@ -309,7 +326,7 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
 		TTL: policy.TTL(), StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError, StaleOnOutage: policy.StaleOnOutage,
-		PassTTL: f.route.PassTTL,
+		PassTTL: passTTL,
 	}
 	if item.TTL <= 0 { // stale already, and within windows that count from then
 		for _, window := range [...]*time.Duration{&item.StaleFor, &item.StaleOnError, &item.StaleOnOutage} {
@@ -341,6 +358,20 @@ func (f *fetch) judge(x httpsem.Exchange) httpsem.Policy {
 	cache := f.route.cache
 	cache.Private = cache.Private || f.route.Key.identity() && f.route.Key.identified(f.sent())
 	return cache.Judge(x)
+}
+
+// faultsTheClient reports whether a status says that the origin did not like how
+// it was asked: by a field, perhaps, that is not in the key. Then it is an answer
+// to this one client whatever lifetime it has, and says nothing about others:
+// else a header of some kilobytes would replace a page for all.
+func faultsTheClient(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotAcceptable, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusExpectationFailed, http.StatusMisdirectedRequest,
+		http.StatusUpgradeRequired, http.StatusPreconditionRequired, http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return false
 }
 
 // tags takes the fields that name an answer's tags out of its header.
@@ -392,8 +423,8 @@ func (f *fetch) keepVariant(v *response, name string, prev *corral.Item[*respons
 	if name == f.name {
 		return // the first one, by which the others are found
 	}
-	if oldest := v.variants.add(name, f.c.MaxVariants); oldest != "" {
-		f.d.cache.Invalidate(context.Background(), oldest) // of this process alone, without waiting
+	if oldest := v.variants.add(name[len(f.name):], f.c.MaxVariants); oldest != "" {
+		f.d.cache.Invalidate(context.Background(), f.name+oldest) // of this process alone, without waiting
 	}
 }
 

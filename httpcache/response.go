@@ -161,8 +161,9 @@ func (t *shapeTable) intern(names []string) []string {
 }
 
 // variants are the names under which the responses of one address are kept
-// beside its first one, the oldest first. What is evicted stays in the list
-// until its turn comes; what is not in the cache costs a name.
+// beside its first one, the oldest first, each without the name of that. What is
+// evicted stays in the list until its turn comes; what is not in the cache costs
+// a name, of 65 bytes at most.
 type variants struct {
 	mu    sync.Mutex
 	names []string
@@ -177,6 +178,7 @@ func (v *variants) add(name string, limit int) (oldest string) {
 	if slices.Contains(v.names, name) {
 		return ""
 	}
+	name = strings.Clone(name)
 	if len(v.names) < limit {
 		v.names = append(v.names, name)
 		return ""
