@@ -91,7 +91,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		c.cancel()
 		return nil, fmt.Errorf("corral: open %s: the store does not say its revision: %w", o.Name, err)
 	}
-	c.rules = newRevisions(revision)
+	c.rules = newRevisions(revision, c.now)
 	if o.Coordinator != nil {
 		c.known.Store(forever)
 	}
@@ -133,7 +133,7 @@ func (c *Cache[V]) now() int64 {
 func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
 	if c.o.Clone == nil {
 		if e := c.table.Get(key); e != nil {
-			if r := e.value.Load(); r != nil && r.more == nil && c.now() < r.expiry && c.rules.all.Load() <= r.revision {
+			if r := e.value.Load(); r != nil && r.more == nil && c.now() < r.expiry && c.rules.swept.Load() <= r.revision {
 				e.node.Touch()
 				c.n.hits.inc()
 				return r.value, nil
@@ -178,9 +178,10 @@ func (c *Cache[V]) Peek(key string) (Item[V], Info, bool) {
 		return Item[V]{}, Info{}, false
 	}
 	r := e.value.Load()
-	if r == nil || !c.keepable(key, r) {
+	if r == nil || !c.rules.untouched(r.slots(), r.revision, forever) {
 		return Item[V]{}, Info{}, false
 	}
+	r = c.softened(r)
 	item := c.item(r)
 	value, err := c.clone(key, r.value)
 	if err != nil {
@@ -239,7 +240,7 @@ func (c *Cache[V]) Set(ctx context.Context, key string, item Item[V]) error {
 // from this moment. A value that is being loaded is stale when it lands.
 func (c *Cache[V]) Expire(_ context.Context, keys ...string) error {
 	for _, key := range keys {
-		if e := c.table.Get(key); e != nil && e.expire(c) {
+		if e := c.table.Get(key); e != nil && e.expire(c, forever) {
 			c.tell(EventExpired, nil, key, nil)
 		}
 	}

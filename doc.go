@@ -21,9 +21,10 @@
 //     never wedges its key: the deadline frees the key, not just the callers.
 //   - One outcome for all. Whoever waits for a load receives its value or its
 //     error. A key that fails rests, and is then tried by one.
-//   - Once Invalidate, InvalidateTags or InvalidateAll has returned nil, no Get
-//     that begins later is given a value whose load began earlier. Those who
-//     asked before get what was being computed, and nobody keeps it.
+//   - Once Invalidate or one of its like has returned nil, no Get that begins
+//     later is given a value whose load began earlier; once a soft Purge has, as
+//     fresh. Those who asked before get what was being computed, and nobody
+//     keeps it, or nobody as fresh.
 //   - Memory is bounded in bytes at every moment, bytes of bodies that are
 //     still arriving included, and so are waiters, loads, zombies and keys:
 //     each limit is a field of Options, and an error names the one it met.

@@ -171,7 +171,17 @@ func (e *entry[V]) currentLocked(c *Cache[V]) *record[V] {
 	if body := r.body(); body != nil && !body.joinable() {
 		return nil
 	}
-	return r
+	softened := c.softened(r) // R4
+	if softened != r && e.changeLocked(c, r, softened) {
+		c.tell(EventExpired, nil, e.node.Key(), nil)
+	}
+	return softened
+}
+
+// changeLocked puts a record in the place of the same one with other times.
+func (e *entry[V]) changeLocked(c *Cache[V], from, to *record[V]) (changed bool) {
+	c.table.Update(e, func() { changed = e.value.CompareAndSwap(from, to) })
+	return changed
 }
 
 // parkLocked counts the caller among a flight's waiters.
@@ -309,15 +319,13 @@ func (e *entry[V]) land(c *Cache[V], f *flight[V], r *record[V], weight int64, k
 	if f.settled {
 		return false
 	}
+	r = f.landing(r)
 	switch {
 	case f.alone:
 		keep = keep && f.home.retain(c, f, r, weight, 0)
 	case e.flight != f:
 		keep = false
 	case keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r):
-		if f.expired {
-			r = r.endingAt(c.now())
-		}
 		e.flight = nil
 		keep = e.putLocked(c, r, nil, weight)
 	default:
@@ -344,6 +352,7 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	if f.settled {
 		return false
 	}
+	r = f.landing(r)
 	passing := outcome == Pass || outcome == Validate
 	keep := outcome == Keep || outcome == Validate
 	if f.alone {
@@ -493,25 +502,23 @@ func (e *entry[V]) set(c *Cache[V], r *record[V], weight int64) (kept, ok bool) 
 	return e.putLocked(c, r, nil, weight), true
 }
 
-// expire ends the freshness of the value now, and of one that is being loaded
-// when it lands.
-func (e *entry[V]) expire(c *Cache[V]) bool {
+// expire ends the freshness of a value that began before a revision, now, and of
+// one that is being loaded when it lands. It reports whether there is a value.
+func (e *entry[V]) expire(c *Cache[V], revision uint64) bool {
 	now := c.now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flight != nil {
-		e.flight.expired = true
+	if f := e.flight; f != nil && f.revision < revision && (f.softened <= f.revision || f.softened > revision) {
+		f.softened = revision
 	}
 	e.unbindLocked(c)
 	r := e.currentLocked(c)
-	if r == nil || r.expiry <= now {
-		return r != nil
+	if r == nil || r.revision >= revision {
+		return false
 	}
-	c.table.Update(e, func() {
-		if e.value.Load() == r {
-			e.value.Store(r.endingAt(now))
-		}
-	})
+	if r.expiry > now {
+		e.changeLocked(c, r, r.endingAt(now))
+	}
 	return true
 }
 

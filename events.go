@@ -21,7 +21,7 @@ const (
 	EventRefreshed                      // a load replaced a value, or found it not modified
 	EventEvicted                        // a value left to make room
 	EventInvalidated                    // a value or a flight was detached from its key
-	EventExpired                        // a value was made stale by Expire
+	EventExpired                        // a value was made stale by Expire or a soft invalidation
 	EventSet                            // a value was written by Set
 	EventRetried                        // a load is tried again
 	EventTimedOut                       // a load reached its deadline; the key is free

@@ -204,7 +204,7 @@ func (c *Cache[V]) outcome(q *query[V], f *flight[V], leader bool) (done bool, e
 		return false, out.err
 	case out.pass && (!leader || out.record == nil):
 		return true, c.loadApart(q)
-	case !c.answers(q.key, out.record, q.since) || c.tooStale(q, out): // R1
+	case !c.answers(q.key, out.record, q.since) || c.outdated(q, f) || c.tooStale(q, out): // R1, R5
 		f.forfeit(leader)
 		if q.refused++; q.refused > maxRefused {
 			return false, fmt.Errorf("%w: what is had elsewhere is too old, %d times", ErrUnavailable, q.refused)
@@ -245,7 +245,7 @@ func (c *Cache[V]) coverable(q *query[V], err error) (*record[V], bool) {
 	if r == nil || !c.rules.untouched(r.slots(), r.revision, forever) {
 		return nil, false
 	}
-	return r, q.covers(c, r, err, c.now())
+	return r, q.covers(c, c.softened(r), err, c.now())
 }
 
 // loadApart loads for one caller only, beside the key's entry.

@@ -41,8 +41,10 @@ type flight[V any] struct {
 	waiters  int
 	leader   bool // the caller that began it still waits
 	lasting  bool // goes on although nobody waits
-	expired  bool // Expire came while it loaded
 	settled  bool
+	// softened is the first soft invalidation of the key, or of a prefix of it,
+	// that came after revision; forever for Expire.
+	softened uint64
 
 	out result[V] // I3
 }

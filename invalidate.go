@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -84,16 +86,39 @@ func (c *Cache[V]) apply(inv Invalidation) Invalidation {
 	c.n.invalidations.inc()
 	for _, key := range inv.Keys {
 		if e := c.table.Get(key); e != nil {
-			e.invalidate(c, inv.Revision)
+			c.applyTo(e, &inv)
 		}
 	}
-	if inv.All {
+	switch {
+	case inv.All && !inv.Soft: // for the memory's sake: the rule alone is enough
 		for e := range c.table.All() {
-			e.invalidate(c, inv.Revision)
+			c.applyTo(e, &inv)
 		}
+	case len(inv.Prefixes) > 0:
+		c.applyToPrefixes(&inv)
 	}
 	c.afterwards()
 	return inv
+}
+
+// applyToPrefixes looks at every entry. One that comes meanwhile and is missed
+// has no value, and a flight that has not called its loader, which takes its
+// revision anew when it does.
+func (c *Cache[V]) applyToPrefixes(inv *Invalidation) {
+	for e := range c.table.All() {
+		key := e.node.Key()
+		if slices.ContainsFunc(inv.Prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+			c.applyTo(e, inv)
+		}
+	}
+}
+
+func (c *Cache[V]) applyTo(e *entry[V], inv *Invalidation) {
+	if !inv.Soft {
+		e.invalidate(c, inv.Revision)
+	} else if e.expire(c, inv.Revision) {
+		c.tell(EventExpired, nil, e.node.Key(), nil)
+	}
 }
 
 // Pauses between attempts to follow a coordinator.

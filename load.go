@@ -204,6 +204,7 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	if !f.e.land(c, f, r, weight, item.Outcome != Share && !f.lost()) {
 		return nil
 	}
+	r = f.out.record // with the times that it landed with
 	c.finish(f, c.landing(f), true, weight)
 	if f.alone && !f.out.kept {
 		c.unmark(f)
@@ -305,14 +306,14 @@ func (f *flight[V]) expire() {
 	if !user && (f.bulk == nil || f.bulk.phase.Load() == inQueue) {
 		err = overloaded("MaxLoads", c.o.MaxLoads)
 	}
+	if user {
+		c.roster.bury(&f.run) // before anybody who waited can begin another
+	}
 	if f.e.fail(c, f, err) {
 		c.finish(f, EventTimedOut, true, 0)
 		c.warn("a load timed out", f.key, err)
 	}
 	f.base.cancel(err)
-	if user {
-		c.roster.bury(&f.run)
-	}
 	if f.lease.Load() != nil {
 		c.chores.Go(func() { c.failLease(f, err) }) // the owner may be slow to take it
 	}

@@ -148,7 +148,7 @@ type RemovalCause uint8
 const (
 	Evicted     RemovalCause = iota // to make room
 	Replaced                        // by a newer value
-	Invalidated                     // by Invalidate, InvalidateTags or InvalidateAll
+	Invalidated                     // by Invalidate and its like
 	Released                        // by Close, or because its body broke or outgrew MaxBytes
 )
 

@@ -18,8 +18,9 @@ import (
 //     so: the cache checks every record again.
 //   - Join blocks while another process computes, until ctx ends.
 //   - Invalidate returns nil only once no process, this one included, will hand
-//     out what the target concerns: here, once the callback of Watch has
-//     returned for it. Otherwise it returns ErrNotAcknowledged.
+//     out what the target concerns, or, when it is soft, hand it out as fresh:
+//     here, once the callback of Watch has returned for it. Otherwise it returns
+//     ErrNotAcknowledged. What the owner itself keeps goes either way.
 //   - Watch, begun again after it ended, goes on where it ended, or begins with an
 //     Invalidation of everything. From its first call on the process has heard of
 //     everything: what its store has from before is of use for validation only.
@@ -27,9 +28,9 @@ import (
 type Coordinator interface {
 	Join(ctx context.Context, request Request) (Answer, error)
 	Invalidate(ctx context.Context, target Target) error
-	// Watch calls apply for every invalidation, in the order of revisions, one
-	// at a time, until ctx ends, and returns why it ended. An Invalidation
-	// without a target only moves the revision on.
+	// Watch calls apply for every invalidation, its target as it was given, in
+	// the order of revisions, one at a time, until ctx ends, and returns why it
+	// ended. An Invalidation without a target only moves the revision on.
 	Watch(ctx context.Context, apply func(Invalidation)) error
 }
 
@@ -89,8 +90,8 @@ type Lease interface {
 //   - Get returns nil, nil for a key it does not have. A record's durations are
 //     remaining ones at the moment of Get.
 //   - A record that was there when Delete was called, and that its invalidation
-//     concerns by key, tag and a revision above the record's, is not returned
-//     once that Delete has returned nil.
+//     concerns by key, prefix, tag and a revision above the record's, is not
+//     returned once that Delete has returned nil. Target.Soft changes nothing.
 //   - Put replaces the record of its key as a whole or not at all. It reads
 //     Body to its end before it returns, when there is one.
 //   - All methods may be called at once from many goroutines.

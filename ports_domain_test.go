@@ -152,6 +152,7 @@ func TestAnInvalidationReachesEveryProcessBeforeItIsAcknowledged(t *testing.T) {
 	}{
 		{"by key", func(ctx context.Context, c *corral.Cache[string]) error { return c.Invalidate(ctx, "a") }},
 		{"by tag", func(ctx context.Context, c *corral.Cache[string]) error { return c.InvalidateTags(ctx, "x") }},
+		{"by prefix", func(ctx context.Context, c *corral.Cache[string]) error { return c.InvalidatePrefixes(ctx, "b", "a") }},
 		{"of all", func(ctx context.Context, c *corral.Cache[string]) error { return c.InvalidateAll(ctx) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -170,6 +171,42 @@ func TestAnInvalidationReachesEveryProcessBeforeItIsAcknowledged(t *testing.T) {
 						}
 					}
 					w.get(1-by, "a").want(t, "a", corral.Loaded, loadTime)
+				}
+				w.wantLoads(3)
+			})
+		})
+	}
+}
+
+func TestASoftInvalidationExpiresInEveryProcessBeforeItIsAcknowledged(t *testing.T) {
+	tagged := corral.LoaderFunc[string](func(ctx context.Context, key string, prev *corral.Item[string]) (corral.Item[string], error) {
+		if prev != nil {
+			return prev.NotModified(), sleepIn(ctx, loadTime)
+		}
+		return corral.Item[string]{Value: key, Tags: []string{"x"}}, sleepIn(ctx, loadTime)
+	})
+	for name, target := range map[string]corral.Target{
+		"by key":    {Keys: []string{"a"}, Soft: true},
+		"by prefix": {Prefixes: []string{"a"}, Soft: true},
+		"by tag":    {Tags: []string{"x"}, Soft: true},
+		"of all":    {All: true, Soft: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, 2, tagged, nil, func(t *testing.T, w *town) {
+				for by, c := range w.caches {
+					for i := range w.caches {
+						w.get(i, "a")
+						w.get(i, "a").want(t, "a", corral.Hit, 0)
+					}
+					if err := c.Purge(t.Context(), target); err != nil {
+						t.Fatal(err)
+					}
+					for i, c := range w.caches {
+						if _, info, ok := c.Peek("a"); !ok || info.Source != corral.Stale {
+							t.Fatalf("process %d, by %d: Peek gave %v, %+v; want a stale value", i, by, ok, info)
+						}
+					}
+					w.get(1-by, "a").want(t, "a", corral.Loaded, loadTime) // confirmed, by one
 				}
 				w.wantLoads(3)
 			})
@@ -199,6 +236,41 @@ func TestAnInvalidationDuringALoadGivesThoseWhoAskAfterAnother(t *testing.T) {
 		w.wantLoads(2)
 		for i := range w.caches {
 			w.get(i, "a").want(t, "a#2", corral.Hit, 0)
+		}
+	})
+}
+
+func TestASoftInvalidationDeliveredTwiceConcernsNothingNewer(t *testing.T) {
+	for name, target := range map[string]corral.Target{
+		"key": {Keys: []string{"a"}, Soft: true}, "prefix": {Prefixes: []string{"a"}, Soft: true}, "all": {All: true, Soft: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withPorts(t, withScript, func(t *testing.T, r *rig) {
+				inv := corral.Invalidation{Revision: 5, Target: target}
+				r.script.Deliver(t.Context(), inv)
+				answer := r.goGet("a")
+				r.script.Deliver(t.Context(), inv) // while it is loaded
+				if g := <-answer; g.err != nil || g.info.TTL != time.Minute {
+					t.Fatalf("got %+v, want a value fresh for a minute", g)
+				}
+				r.script.Deliver(t.Context(), inv) // when it is there
+				r.get("a").want(t, "a#1", corral.Hit, 0)
+			})
+		})
+	}
+}
+
+func TestALateRepeatTakesNoSoftInvalidationBack(t *testing.T) {
+	withPorts(t, withScript, func(t *testing.T, r *rig) {
+		soft := func(revision uint64) corral.Invalidation {
+			return corral.Invalidation{Revision: revision, Target: corral.Target{Keys: []string{"a"}, Soft: true}}
+		}
+		r.script.Deliver(t.Context(), soft(5))
+		answer := r.goGet("a")
+		r.script.Deliver(t.Context(), soft(6))
+		r.script.Deliver(t.Context(), soft(5))
+		if g := <-answer; g.err != nil || g.info.TTL > 0 {
+			t.Fatalf("got %+v, want a value that has expired", g)
 		}
 	})
 }

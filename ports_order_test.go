@@ -2,6 +2,7 @@ package corral_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,6 +174,56 @@ func TestWhatTheLoaderFindsNotModifiedIsFilledWhole(t *testing.T) {
 			t.Fatalf("the store has %+v, want the whole record with new times", record)
 		}
 	})
+}
+
+func TestAnAnswerOlderThanAPrefixOrSoftInvalidationIsGivenToNobody(t *testing.T) {
+	for name, target := range map[string]corral.Target{
+		"prefix":      {Prefixes: []string{"b", "a"}},
+		"soft key":    {Keys: []string{"a"}, Soft: true},
+		"soft prefix": {Prefixes: []string{""}, Soft: true},
+		"soft tag":    {Tags: []string{"x"}, Soft: true},
+		"soft all":    {All: true, Soft: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withPorts(t, withScript, func(t *testing.T, r *rig) {
+				r.script.Deliver(t.Context(), corral.Invalidation{Revision: 5, Target: target})
+				old := text("old")
+				old.Revision, old.Tags = 4, []string{"x"}
+				lease := corraltest.NewLease("a", r.log)
+				r.script.On("a", corraltest.Gives(old), corraltest.Grants(lease))
+				for _, g := range atOnce(3, func(int) came { return r.get("a") }) {
+					g.want(t, "a#1", g.info.Source, loadTime)
+				}
+				r.wantLog("join a", "join a", "load a", "fill a")
+			})
+		})
+	}
+}
+
+func TestASoftInvalidationDeletesFromTheStore(t *testing.T) {
+	for want, target := range map[string]corral.Target{
+		"store delete soft a":       {Keys: []string{"a"}, Soft: true},
+		"store delete soft a… #x":   {Prefixes: []string{"a"}, Tags: []string{"x"}, Soft: true},
+		"store delete soft all":     {All: true, Soft: true},
+		"store delete b c… #y":      {Keys: []string{"b"}, Prefixes: []string{"c"}, Tags: []string{"y"}},
+		"store delete soft b c… #y": {Keys: []string{"b"}, Prefixes: []string{"c"}, Tags: []string{"y"}, Soft: true},
+	} {
+		withPorts(t, withStore, func(t *testing.T, r *rig) {
+			r.load = answering(corral.Item[string]{Value: "v", Tags: []string{"x"}})
+			r.get("a")
+			r.wantLog("store get a", "load a", "store put a")
+			if err := r.Purge(t.Context(), target); err != nil {
+				t.Fatal(err)
+			}
+			r.wantLog(want)
+			if concerned := target.Soft && !strings.Contains(want, "b"); concerned != (r.store.Look("a") == nil) {
+				t.Fatalf("after %q the store has %+v", want, r.store.Look("a"))
+			}
+			if _, _, ok := r.Peek("a"); !ok {
+				t.Fatal("the value has left the memory")
+			}
+		})
+	}
 }
 
 func TestAnAnswerOlderThanAnInvalidationIsGivenToNobody(t *testing.T) {

@@ -3,6 +3,8 @@ package corral
 import (
 	"container/list"
 	"hash/maphash"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -10,6 +12,10 @@ import (
 // tagSlots is the size of the table of tag revisions. A collision invalidates
 // too much, never too little.
 const tagSlots = 1 << 16
+
+// recentPrefixes is how many invalidated prefixes are remembered, those
+// invalidated last.
+const recentPrefixes = 256
 
 // recentKeys is how many invalidated keys are remembered, those invalidated
 // last. They are remembered by 64 bits of hash, so that long keys take no more
@@ -23,34 +29,45 @@ const recentKeys = 4096
 //
 //	R1. A value answers a caller only if no invalidation that concerns it lies in (v, s].
 //	R2. A value is kept only while none lies in (v, applied].
-//	R3. applied never falls, and covers a revision only once tags, all and
-//	    recent show it.
+//	R3. applied never falls, and covers a revision only once tags, all, recent,
+//	    prefixes and soft show it.
 //
 // Without a Coordinator the numbers come from a local counter; with one, from
 // its Watch. Nothing else differs.
 //
 // Entries drop their value and detach their flight when their key is
-// invalidated, so recent is asked only for values that come from elsewhere: a
-// store, another process. Where the newest invalidation of a tag lies after s,
+// invalidated, so recent and prefixes are asked only for values that come from
+// elsewhere: a store, another process. Those are refused after a soft
+// invalidation too, for nobody can know from when on they count as expired. Where the newest invalidation of a tag lies after s,
 // an older one within (v, s] may be hidden behind it, and the value is refused:
 // that costs one more load and is never stale.
 type revisions struct {
 	applied atomic.Uint64
 	all     atomic.Uint64                           // the newest that concerns everything
 	tags    atomic.Pointer[[tagSlots]atomic.Uint64] // made by the first invalidation of a tag
+	soft    softness
+	swept   atomic.Uint64 // the newest that concerns everything, soft ones included: all that a plain hit looks at
 	seed    maphash.Seed
+	now     func() int64
 
-	mu     sync.Mutex // orders writers; guards what is below
-	recent map[uint64]*list.Element
-	order  list.List // of keyRevision, the key invalidated longest ago in front
-	floor  uint64    // the newest revision that has left the list
+	mu       sync.Mutex // orders writers; guards what is below
+	recent   map[uint64]*list.Element
+	order    list.List        // of keyRevision, the key invalidated longest ago in front
+	prefixes []prefixRevision // the one invalidated longest ago in front
+	floor    uint64           // the newest revision that has left either list
 }
 
 // keyRevision is the newest invalidation of a key.
 type keyRevision struct{ hash, revision uint64 }
 
-func newRevisions(start uint64) *revisions {
-	r := &revisions{seed: maphash.MakeSeed(), recent: map[uint64]*list.Element{}}
+// prefixRevision is the newest invalidation of a prefix.
+type prefixRevision struct {
+	prefix   string
+	revision uint64
+}
+
+func newRevisions(start uint64, now func() int64) *revisions {
+	r := &revisions{seed: maphash.MakeSeed(), now: now, recent: map[uint64]*list.Element{}}
 	r.applied.Store(start)
 	return r
 }
@@ -78,20 +95,35 @@ func (r *revisions) apply(inv Invalidation) Invalidation {
 	if inv.Revision == 0 {
 		inv.Revision = r.applied.Load() + 1
 	}
+	if inv.Soft {
+		r.soft.softenLocked(&inv, r.slots(inv.Tags), r.now())
+	} else {
+		r.hardenLocked(&inv)
+	}
+	if inv.All {
+		raise(&r.swept, inv.Revision)
+	}
+	for _, key := range inv.Keys {
+		r.rememberLocked(key, inv.Revision)
+	}
+	for _, prefix := range inv.Prefixes {
+		r.rememberPrefixLocked(prefix, inv.Revision)
+	}
+	raise(&r.applied, inv.Revision)
+	return inv
+}
+
+// hardenLocked notes an invalidation of tags or of everything that is not soft.
+func (r *revisions) hardenLocked(inv *Invalidation) {
 	if len(inv.Tags) > 0 && r.tags.Load() == nil {
 		r.tags.Store(new([tagSlots]atomic.Uint64))
 	}
 	for _, tag := range inv.Tags {
 		raise(&r.tags.Load()[r.slot(tag)], inv.Revision)
 	}
-	if inv.All || len(inv.Prefixes) > 0 {
+	if inv.All {
 		raise(&r.all, inv.Revision)
 	}
-	for _, key := range inv.Keys {
-		r.rememberLocked(key, inv.Revision)
-	}
-	raise(&r.applied, inv.Revision)
-	return inv
 }
 
 func raise(n *atomic.Uint64, to uint64) {
@@ -117,12 +149,34 @@ func (r *revisions) rememberLocked(key string, revision uint64) {
 	r.recent[hash] = r.order.PushBack(keyRevision{hash, revision})
 }
 
-// lastLocked is the newest invalidation of a key that is remembered.
-func (r *revisions) lastLocked(key string) uint64 {
-	if at, known := r.recent[maphash.String(r.seed, key)]; known {
-		return at.Value.(keyRevision).revision
+// rememberPrefixLocked is rememberLocked for a prefix.
+func (r *revisions) rememberPrefixLocked(prefix string, revision uint64) {
+	for i, known := range r.prefixes {
+		if known.prefix == prefix {
+			revision = max(revision, known.revision)
+			r.prefixes = slices.Delete(r.prefixes, i, i+1)
+			break
+		}
 	}
-	return 0
+	if len(r.prefixes) == recentPrefixes {
+		r.floor = max(r.floor, r.prefixes[0].revision)
+		r.prefixes = slices.Delete(r.prefixes, 0, 1)
+	}
+	r.prefixes = append(r.prefixes, prefixRevision{prefix, revision})
+}
+
+// lastLocked is the newest invalidation of a key, or of a prefix of it, that is
+// remembered.
+func (r *revisions) lastLocked(key string) (last uint64) {
+	if at, known := r.recent[maphash.String(r.seed, key)]; known {
+		last = at.Value.(keyRevision).revision
+	}
+	for _, known := range r.prefixes {
+		if strings.HasPrefix(key, known.prefix) {
+			last = max(last, known.revision)
+		}
+	}
+	return last
 }
 
 // untouched reports whether no invalidation of tags or of all lies in (v, s].
@@ -150,8 +204,8 @@ func (r *revisions) untouched(slots []uint16, v, s uint64) bool {
 }
 
 // untouchedElsewhere is untouched for a value that came from outside this
-// process: key invalidations count too, and what is older than the
-// list's floor is refused.
+// process: invalidations by key and prefix and soft ones count too, and what is
+// older than the lists' floor is refused.
 func (r *revisions) untouchedElsewhere(key string, slots []uint16, v, s uint64) bool {
 	if v >= s {
 		return true
@@ -160,5 +214,6 @@ func (r *revisions) untouchedElsewhere(key string, slots []uint16, v, s uint64) 
 	last := r.lastLocked(key)
 	floor := r.floor
 	r.mu.Unlock()
-	return v >= floor && last <= v && r.untouched(slots, v, s)
+	_, softened := r.soft.since(slots, v)
+	return v >= floor && last <= v && !softened && r.untouched(slots, v, s)
 }

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
+
+// stopped is a clock.
+func stopped() int64 { return 0 }
 
 // history is the model: every invalidation there was, in the order in which
 // they were applied.
@@ -15,9 +19,25 @@ type history struct {
 	all   []Invalidation
 	seen  *revisions
 	start uint64
+	clock int64 // counts all
+}
+
+// softened says from when on a value counts as expired: the times of the first
+// and the last soft invalidation that concerns it and is newer.
+func (h *history) softened(tags []string, v uint64) (first, last int64, yes bool) {
+	for i, inv := range h.all {
+		if inv.Soft && inv.Revision > v && concerns(inv, "", tags) {
+			if last = int64(i + 1); !yes {
+				first = last
+			}
+			yes = true
+		}
+	}
+	return first, last, yes
 }
 
 func (h *history) apply(inv Invalidation) uint64 {
+	h.clock++
 	inv = h.seen.apply(inv)
 	h.all = append(h.all, inv)
 	return inv.Revision
@@ -28,6 +48,14 @@ func (h *history) apply(inv Invalidation) uint64 {
 func (h *history) touched(key string, tags []string, v, s uint64) bool {
 	return slices.ContainsFunc(h.all, func(inv Invalidation) bool {
 		return inv.Revision > v && inv.Revision <= s && concerns(inv, key, tags)
+	})
+}
+
+// touchedHard is touched for a value of this process, which stays after a soft
+// invalidation.
+func (h *history) touchedHard(tags []string, v, s uint64) bool {
+	return slices.ContainsFunc(h.all, func(inv Invalidation) bool {
+		return !inv.Soft && inv.Revision > v && inv.Revision <= s && concerns(inv, "", tags)
 	})
 }
 
@@ -43,6 +71,7 @@ func (h *history) hidden(tags []string, s uint64) bool {
 
 func concerns(inv Invalidation, key string, tags []string) bool {
 	return inv.All || key != "" && slices.Contains(inv.Keys, key) ||
+		key != "" && slices.ContainsFunc(inv.Prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) ||
 		slices.ContainsFunc(tags, func(tag string) bool { return slices.Contains(inv.Tags, tag) })
 }
 
@@ -64,7 +93,11 @@ func (h *history) check(t *testing.T, key string, tags []string, v, s uint64, fl
 	t.Helper()
 	slots := h.seen.slots(tags)
 	here, elsewhere := h.seen.untouched(slots, v, s), h.seen.untouchedElsewhere(key, slots, v, s)
-	if here && h.touched("", tags, v, s) {
+	first, last, want := h.softened(tags, v)
+	if at, got := h.seen.soft.since(slots, v); got != want || want && (at < first || at > last) {
+		t.Fatalf("R4: a value with tags %q of %d: got expired %v at %d, want %v between %d and %d", tags, v, got, at, want, first, last)
+	}
+	if here && h.touchedHard(tags, v, s) {
 		t.Fatalf("R1: a value with tags %q of %d answers at %d in spite of an invalidation between", tags, v, s)
 	}
 	if elsewhere && h.touched(key, tags, v, s) {
@@ -73,10 +106,10 @@ func (h *history) check(t *testing.T, key string, tags []string, v, s uint64, fl
 	if !exact || v >= s || h.hidden(tags, s) {
 		return
 	}
-	if !here && !h.touched("", tags, v, s) {
+	if !here && !h.touchedHard(tags, v, s) {
 		t.Fatalf("a value with tags %q of %d is refused at %d, and nothing that concerns it lies between", tags, v, s)
 	}
-	if !elsewhere && here && v >= floor && !h.touched(key, nil, v, h.seen.applied.Load()) {
+	if !elsewhere && here && v >= floor && !h.touched(key, tags, v, h.seen.applied.Load()) {
 		t.Fatalf("a value %q of %d is refused at %d, above the floor %d, and nothing that concerns it lies between", key, v, s, floor)
 	}
 }
@@ -114,7 +147,8 @@ func FuzzNoValueOutlivesAnInvalidationThatConcernsIt(f *testing.F) {
 	f.Add(uint64(0), []byte{7, 7, 7, 0, 1, 2, 3, 8, 8, 8, 8, 9})
 	f.Fuzz(func(t *testing.T, seed uint64, script []byte) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		h := &history{seen: newRevisions(seed % 3), start: seed % 3}
+		h := &history{start: seed % 3}
+		h.seen = newRevisions(h.start, func() int64 { return h.clock })
 		tags := tagsThatDiffer(h.seen, 6)
 		keys := []string{"a", "b", "c"}
 		exact := true // until an invalidation comes twice
@@ -134,6 +168,12 @@ func FuzzNoValueOutlivesAnInvalidationThatConcernsIt(f *testing.F) {
 				inv.Keys, inv.Tags = keys[:2], tags[:1]
 			case what == 12 && len(h.all) > 0: // a watch begins again
 				inv, exact = h.all[random.IntN(len(h.all))], false
+			case what == 13:
+				inv.Soft, inv.Tags = true, []string{tags[random.IntN(6)], tags[random.IntN(6)]}
+			case what == 14:
+				inv.Soft, inv.All, inv.Prefixes = true, random.IntN(2) == 0, []string{keys[random.IntN(3)]}
+			case what == 15:
+				inv.Prefixes = []string{keys[random.IntN(3)], "other"}
 			}
 			if gap := uint64(step >> 4); gap > 0 && inv.Revision == 0 {
 				inv.Revision = before + gap // a coordinator's numbers have gaps
@@ -159,7 +199,7 @@ func FuzzNoValueOutlivesAnInvalidationThatConcernsIt(f *testing.F) {
 }
 
 func TestRevisionsDecideAtTheNumberItself(t *testing.T) {
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	r.apply(Invalidation{Revision: 10, Target: Target{Tags: []string{"t"}}})
 	r.apply(Invalidation{Revision: 20, Target: Target{Keys: []string{"k"}}})
 	r.apply(Invalidation{Revision: 30, Target: Target{All: true}})
@@ -178,7 +218,7 @@ func TestRevisionsDecideAtTheNumberItself(t *testing.T) {
 			t.Errorf("untouched(%v, %d, %d): got %v, want %v", test.slots, test.v, test.s, got, test.want)
 		}
 	}
-	r = newRevisions(0)
+	r = newRevisions(0, stopped)
 	r.apply(Invalidation{Revision: 20, Target: Target{Keys: []string{"k"}}})
 	for _, test := range []struct {
 		key  string
@@ -191,8 +231,40 @@ func TestRevisionsDecideAtTheNumberItself(t *testing.T) {
 	}
 }
 
+func TestThePrefixInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *testing.T) {
+	r := newRevisions(0, stopped)
+	prefix := func(i int) string { return fmt.Sprint("prefix", i, "/") }
+	for i := 1; i <= recentPrefixes; i++ {
+		r.apply(Invalidation{Target: Target{Prefixes: []string{prefix(i)}}}) // revision i
+	}
+	r.apply(Invalidation{Target: Target{Prefixes: []string{prefix(1)}}}) // not new, so nothing is forgotten
+	if !r.untouchedElsewhere("other", nil, 1, forever) || r.floor != 0 {
+		t.Fatalf("the floor is %d before the list is full, want 0", r.floor)
+	}
+	r.apply(Invalidation{Target: Target{Prefixes: []string{"new/"}}})
+	if r.floor != 2 {
+		t.Fatalf("the floor is %d, want 2: prefix 2 is the one invalidated longest ago", r.floor)
+	}
+	for _, test := range []struct {
+		key  string
+		v    uint64
+		want bool
+	}{
+		{"other", 1, false}, {"other", 2, true}, {prefix(2) + "a", 1, false}, {prefix(2) + "a", 2, true}, // the floor
+		{prefix(3) + "a", 2, false}, {prefix(3) + "a", 3, true}, {prefix(3), 2, false}, {"prefix3", 2, true},
+		{prefix(1) + "a", recentPrefixes, false}, {prefix(1) + "a", recentPrefixes + 1, true},
+	} {
+		if got := r.untouchedElsewhere(test.key, nil, test.v, forever); got != test.want {
+			t.Errorf("%q of %d: got %v, want %v", test.key, test.v, got, test.want)
+		}
+	}
+	if len(r.prefixes) != recentPrefixes {
+		t.Errorf("%d prefixes are remembered, want %d", len(r.prefixes), recentPrefixes)
+	}
+}
+
 func TestTheKeyInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *testing.T) {
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	key := func(i int) string { return fmt.Sprint("key", i) }
 	for i := 1; i <= recentKeys; i++ {
 		r.apply(Invalidation{Target: Target{Keys: []string{key(i)}}}) // revision i
@@ -224,7 +296,7 @@ func TestTheKeyInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *testi
 }
 
 func TestTagsThatShareASlotInvalidateEachOther(t *testing.T) {
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	tag, twin := "tag", ""
 	for i := 0; twin == ""; i++ {
 		if other := fmt.Sprint("other", i); r.slot(other) == r.slot(tag) {
@@ -248,7 +320,7 @@ func TestTagsThatShareASlotInvalidateEachOther(t *testing.T) {
 }
 
 func TestTheLocalCounterGoesOnFromWhereItStarts(t *testing.T) {
-	r := newRevisions(41)
+	r := newRevisions(41, stopped)
 	if v := r.apply(Invalidation{Target: Target{All: true}}).Revision; v != 42 || r.applied.Load() != 42 {
 		t.Errorf("the first invalidation is %d, applied %d, want 42", v, r.applied.Load())
 	}
@@ -256,14 +328,14 @@ func TestTheLocalCounterGoesOnFromWhereItStarts(t *testing.T) {
 	if v := r.apply(Invalidation{Target: Target{All: true}}).Revision; v != 51 {
 		t.Errorf("after the coordinator's 50 comes %d, want 51", v)
 	}
-	if !newRevisions(41).untouchedElsewhere("k", nil, 40, forever) {
+	if !newRevisions(41, stopped).untouchedElsewhere("k", nil, 40, forever) {
 		t.Error("a store that gives out a record from before the counter's start vouches for it")
 	}
 }
 
 func TestLocalInvalidationsGetNumbersOfTheirOwn(t *testing.T) {
 	const writers, each = 8, 1000
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	revisions := make([][]uint64, writers)
 	many := others[:50] // so that one is at it while others come
 	var wg sync.WaitGroup
@@ -302,7 +374,7 @@ func TestARevisionIsAppliedOnlyOnceItsInvalidationShows(t *testing.T) {
 		}
 		return Target{All: true}
 	}
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for n := uint64(gap); n <= last; n += gap {
@@ -336,7 +408,7 @@ func TestARevisionIsAppliedOnlyOnceItsInvalidationShows(t *testing.T) {
 }
 
 func TestALongKeyTakesNoMoreRoomThanAShortOne(t *testing.T) {
-	r := newRevisions(0)
+	r := newRevisions(0, stopped)
 	before := heap()
 	for i := range recentKeys {
 		key := append(bytes.Repeat([]byte{'k'}, 8<<10), fmt.Sprint(i)...)

@@ -34,7 +34,7 @@ type Stats struct {
 	Cycles      uint64
 
 	Evictions     uint64
-	Invalidations uint64 // calls, or messages of a coordinator
+	Invalidations uint64 // calls, or messages of a coordinator, soft ones included
 	Detached      uint64 // flights that an invalidation or Set parted from their key
 	ZombieResults uint64 // results dropped because their flight had ended
 	DroppedEvents uint64 // by subscribers whose buffer was full

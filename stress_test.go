@@ -68,13 +68,15 @@ func TestNoGetAfterAnAcknowledgedInvalidationIsGivenAnOlderValue(t *testing.T) {
 				}
 				v := r.versions[n].Add(1)
 				var err error
-				switch rand.IntN(3) {
+				switch rand.IntN(4) {
 				case 0:
 					err = c.Invalidate(t.Context(), key)
 				case 1:
 					err = c.InvalidateTags(t.Context(), fmt.Sprint("tag", n%2))
 				case 2:
 					err = c.InvalidateAll(t.Context())
+				case 3:
+					err = c.InvalidatePrefixes(t.Context(), key)
 				}
 				if err != nil {
 					t.Error(err)
@@ -228,6 +230,8 @@ func TestNoKeyIsEverWedged(t *testing.T) {
 					c.GetItem(ctx, key, Fresh())
 				case 5:
 					c.Peek(key)
+				case 6:
+					c.Purge(ctx, Target{Prefixes: []string{key}, Tags: []string{"x"}, Soft: true})
 				default:
 					c.Get(ctx, key)
 				}

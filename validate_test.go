@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,13 @@ import (
 // confirms the version that it is asked about, and else gives the current one.
 type versioned struct {
 	source
-	version  int
-	outcome  Outcome  // of a new version
-	asked    []string // the validators that came with prev, "-" for none
-	tags     []string
-	expected time.Duration // PassTTL of its items
+	version int
+	outcome Outcome // of a new version
+	tags    []string
+	passTTL time.Duration // of its items
+
+	mu    sync.Mutex
+	asked []string // the validators that came with prev, "-" for none
 }
 
 func newVersioned(outcome Outcome) *versioned {
@@ -29,14 +32,16 @@ func newVersioned(outcome Outcome) *versioned {
 		if prev != nil {
 			validator = prev.Validator
 		}
+		v.mu.Lock()
 		v.asked = append(v.asked, validator)
+		v.mu.Unlock()
 		current := fmt.Sprint("e", v.version)
 		if prev != nil && prev.Validator == current {
 			item := prev.NotModified()
-			item.PassTTL = v.expected
+			item.PassTTL = v.passTTL
 			return item, nil
 		}
-		return Item[string]{Value: fmt.Sprint("v", v.version), Outcome: v.outcome, Validator: current, PassTTL: v.expected, Tags: v.tags}, nil
+		return Item[string]{Value: fmt.Sprint("v", v.version), Outcome: v.outcome, Validator: current, PassTTL: v.passTTL, Tags: v.tags}, nil
 	}
 	return v
 }
@@ -45,6 +50,8 @@ func newVersioned(outcome Outcome) *versioned {
 // last time.
 func (v *versioned) wantAsked(t *testing.T, validators ...string) {
 	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if !slices.Equal(v.asked, validators) {
 		t.Fatalf("the source was asked with %q, want %q", v.asked, validators)
 	}
@@ -70,7 +77,7 @@ func TestValidateIsForItsLeaderOnlyAndGivesEveryLaterLoadSomethingToValidate(t *
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				v := newVersioned(Validate)
-				v.expected = test.passTTL
+				v.passTTL = test.passTTL
 				c := open(t, v, Options[string]{StaleFor: Forever, StaleOnError: Forever})
 				g := get(c, t.Context(), "a")
 				g.want(t, "v1", Loaded, 0)
@@ -158,7 +165,7 @@ func TestWhatTheSourceThenGivesToAllIsKeptForAll(t *testing.T) {
 	for _, ttl := range []time.Duration{time.Hour, -1} {
 		inBubble(t, func(t *testing.T) {
 			v := newVersioned(Validate)
-			v.expected = ttl
+			v.passTTL = ttl
 			c := open(t, v, Options[string]{})
 			get(c, t.Context(), "a")
 			v.version, v.outcome = 2, Keep
@@ -221,6 +228,7 @@ func TestWhatIsKeptForValidationGoesWithItsKey(t *testing.T) {
 				if test.name == "InvalidateTags" { // seen only when it is used
 					test.told = []string{"v1 replaced"}
 				}
+				synctest.Wait() // OnRemove is told behind the answer
 				if !slices.Equal(told, test.told) {
 					t.Fatalf("OnRemove was told %q, want %q", told, test.told)
 				}

@@ -120,6 +120,22 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		m[1].lease(t, "a")
 	})
 	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
+	run("Watch brings a target as it was given", 2, func(t *testing.T, m []*member) {
+		for _, target := range []corral.Target{
+			{Keys: []string{"a", "\xff"}, Prefixes: []string{"p/", ""}, Tags: []string{"x"}, Soft: true},
+			{Prefixes: []string{"p/"}}, {All: true, Soft: true}, {Tags: []string{"x", ""}},
+		} {
+			m[0].invalidate(t, target)
+			for i, p := range m {
+				seen := p.seen()
+				got := seen[len(seen)-1].Target
+				if !slices.Equal(got.Keys, target.Keys) || !slices.Equal(got.Prefixes, target.Prefixes) || !slices.Equal(got.Tags, target.Tags) ||
+					got.All != target.All || got.Soft != target.Soft {
+					t.Fatalf("process %d saw %+v, want %+v", i, got, target)
+				}
+			}
+		}
+	})
 	run("Invalidate returns once the callbacks of Watch have", 2, func(t *testing.T, m []*member) {
 		release := m[1].hold()
 		done := make(chan error, 1)
@@ -143,7 +159,10 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 	}{
 		{"key", corral.Target{Keys: []string{"a"}}},
 		{"tag", corral.Target{Tags: []string{"x"}}},
+		{"prefix", corral.Target{Prefixes: []string{"b", "a"}}},
 		{"all", corral.Target{All: true}},
+		{"key, a soft one,", corral.Target{Keys: []string{"a"}, Soft: true}},
+		{"all, a soft one,", corral.Target{All: true, Soft: true}},
 	} {
 		name, target := row.name, row.target
 		run("who asks after an invalidation by "+name+" is not given what was kept", 2, func(t *testing.T, m []*member) {

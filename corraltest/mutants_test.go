@@ -35,6 +35,35 @@ var wrongStores = map[string]func(corral.Store) corral.Store{
 			return s.Delete(ctx, inv)
 		}}
 	},
+	"does not delete by prefix": func(s corral.Store) corral.Store {
+		return storeFuncs{Store: s, delete: func(ctx context.Context, inv corral.Invalidation) error {
+			inv.Prefixes = nil
+			return s.Delete(ctx, inv)
+		}}
+	},
+	"takes a prefix for a key": func(s corral.Store) corral.Store {
+		return storeFuncs{Store: s, delete: func(ctx context.Context, inv corral.Invalidation) error {
+			inv.Keys, inv.Prefixes = append(slices.Clone(inv.Keys), inv.Prefixes...), nil
+			return s.Delete(ctx, inv)
+		}}
+	},
+	"takes a prefix for a pattern": func(s corral.Store) corral.Store {
+		return storeFuncs{Store: s, delete: func(ctx context.Context, inv corral.Invalidation) error {
+			inv.Prefixes = slices.Clone(inv.Prefixes)
+			for i, prefix := range inv.Prefixes {
+				inv.Prefixes[i] = strings.TrimRight(prefix, "*")
+			}
+			return s.Delete(ctx, inv)
+		}}
+	},
+	"spares what is soft": func(s corral.Store) corral.Store {
+		return storeFuncs{Store: s, delete: func(ctx context.Context, inv corral.Invalidation) error {
+			if inv.Soft {
+				return nil
+			}
+			return s.Delete(ctx, inv)
+		}}
+	},
 	"takes a tag for a key": func(s corral.Store) corral.Store {
 		return storeFuncs{Store: s, delete: func(ctx context.Context, inv corral.Invalidation) error {
 			inv.Keys = append(slices.Clone(inv.Keys), inv.Tags...)
@@ -189,6 +218,18 @@ var wrongCoordinators = map[string]func(n int) []corral.Coordinator{
 				}
 				held = nil
 			})
+		}
+	}),
+	"loses prefixes": wrong(func(c *wrongCoordinator) {
+		c.invalidate = func(ctx context.Context, target corral.Target) error {
+			target.Prefixes = nil
+			return c.Coordinator.Invalidate(ctx, target)
+		}
+	}),
+	"hardens what is soft": wrong(func(c *wrongCoordinator) {
+		c.invalidate = func(ctx context.Context, target corral.Target) error {
+			target.Soft = false
+			return c.Coordinator.Invalidate(ctx, target)
 		}
 	}),
 	"misses one": wrong(func(c *wrongCoordinator) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,30 +142,28 @@ func later(record corral.Record, passed time.Duration) corral.Record {
 	return copied
 }
 
-// concerns is what a target matches.
+// concerns is what a target matches, soft or not.
 func concerns(target corral.Target, key string, tags []string) bool {
 	return target.All || slices.Contains(target.Keys, key) ||
+		slices.ContainsFunc(target.Prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) ||
 		slices.ContainsFunc(target.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
-// describe is a target in a Log.
+// describe is a target in a Log, as "soft key prefix… #tag".
 func describe(target corral.Target) string {
-	if target.All {
-		return "all"
+	var words []string
+	if target.Soft {
+		words = append(words, "soft")
 	}
-	var words []byte
-	for i, key := range target.Keys {
-		if i > 0 {
-			words = append(words, ' ')
-		}
-		words = append(words, key...)
+	if target.All {
+		return strings.Join(append(words, "all"), " ")
+	}
+	words = append(words, target.Keys...)
+	for _, prefix := range target.Prefixes {
+		words = append(words, prefix+"…")
 	}
 	for _, tag := range target.Tags {
-		if len(words) > 0 {
-			words = append(words, ' ')
-		}
-		words = append(words, '#')
-		words = append(words, tag...)
+		words = append(words, "#"+tag)
 	}
-	return string(words)
+	return strings.Join(words, " ")
 }

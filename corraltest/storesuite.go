@@ -69,6 +69,7 @@ func TestStore(t *testing.T, open func(t *testing.T) corral.Store, options ...Op
 		}
 	})
 	run("Delete is by key, by tag or of everything", deletesByTarget)
+	run("a prefix is bytes and nothing more", prefixesAreBytes)
 	run("Delete leaves what is as new as itself", func(t *testing.T, store corral.Store) {
 		for revision := uint64(1); revision <= 4; revision++ {
 			put(t, store, fmt.Sprint(revision), &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour, Tags: []string{"x"}})
@@ -166,6 +167,23 @@ func keysAreBytes(t *testing.T, store corral.Store) {
 	}
 }
 
+func prefixesAreBytes(t *testing.T, store corral.Store) {
+	const gone = "under the prefix"
+	for _, row := range []struct{ prefix, key, what string }{
+		{"a/", "a/", gone}, {"a/", "a/b", gone}, {"a/", "a", ""}, {"a/", "A/b", ""}, {"a/", "b/a/", ""}, {"a/", "a//b", gone},
+		{"a*", "ab", ""}, {"a*", "a*b", gone}, {"a_", "ab", ""}, {"a%", "ab", ""}, {"[a]", "a", ""},
+		{"a\x00", "a\x00b", gone}, {"a\x00", "a", ""}, {"\xc3", "\xc3\xa9", gone}, {"\xff", "\xff\xff", gone}, {"\xff\xff", "\xff", ""},
+	} {
+		put(t, store, row.key, &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour})
+		remove(t, store, corral.Invalidation{Revision: 2, Target: corral.Target{Prefixes: []string{row.prefix}}})
+		record, err := store.Get(deadline(t), row.key)
+		if err != nil || (record == nil) != (row.what == gone) {
+			t.Errorf("after Delete of the prefix %q, Get %q gave %v, %v; want the record gone: %v", row.prefix, row.key, record, err, row.what == gone)
+		}
+		remove(t, store, corral.Invalidation{Revision: 3, Target: corral.Target{Keys: []string{row.key}}})
+	}
+}
+
 func memoryIsNotShared(t *testing.T, store corral.Store) {
 	value, tags := []byte("value"), []string{"x"}
 	put(t, store, "a", &corral.Record{Value: value, BodySize: -1, TTL: time.Hour, Tags: tags})
@@ -221,6 +239,13 @@ func deletesByTarget(t *testing.T, store corral.Store) {
 		{corral.Target{Tags: []string{"x"}}, []string{"b", "c", "x"}}, // and not the key x
 		{corral.Target{Tags: []string{"y"}}, []string{"c", "x"}},
 		{corral.Target{Keys: []string{"c"}, Tags: []string{"y"}}, []string{"x"}},
+		{corral.Target{Prefixes: []string{"a"}}, []string{"b", "c", "x"}},
+		{corral.Target{Prefixes: []string{"y", "ab", "b"}}, []string{"a", "c", "x"}},
+		{corral.Target{Prefixes: []string{""}}, nil},
+		{corral.Target{Keys: []string{"a"}, Prefixes: []string{"b"}, Tags: []string{"x"}}, []string{"c", "x"}},
+		{corral.Target{Keys: []string{"a"}, Soft: true}, []string{"b", "c", "x"}},
+		{corral.Target{Tags: []string{"y"}, Soft: true}, []string{"c", "x"}},
+		{corral.Target{All: true, Soft: true}, nil},
 		{corral.Target{All: true}, nil},
 		{corral.Target{}, []string{"a", "b", "c", "x"}},
 	} {
