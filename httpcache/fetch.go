@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -69,9 +70,11 @@ func (f *fetch) sent() http.Header {
 			h.Del("Expect")
 			h.Del("Content-Length") // which net/http writes itself
 		}
-		httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
-		if _, named := h["User-Agent"]; !named {
-			h["User-Agent"] = nil // else net/http names itself
+		if !f.d.client {
+			httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
+			if _, named := h["User-Agent"]; !named {
+				h["User-Agent"] = nil // else net/http names itself
+			}
 		}
 		f.outgoing = h
 	})
@@ -321,7 +324,7 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 		header["Content-Range"] = []string{contentRange}
 	}
 	tags := append([]string{f.tag}, f.tags(header)...)
-	f.separate(header, policy.Qualified)
+	f.separate(header, f.leaders(&policy))
 	v := &response{status: status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
@@ -393,6 +396,16 @@ func (f *fetch) tags(header http.Header) []string {
 // address's own.
 const maxTags = 127
 
+// leaders are the fields that only the request which began the fetch is given.
+// In a cache for one user that is Set-Cookie too: told again from the cache it
+// would put an old cookie in the place of a newer one.
+func (f *fetch) leaders(policy *httpsem.Policy) []string {
+	if !f.c.Private || f.route.cache.SetCookie {
+		return policy.Qualified
+	}
+	return append(slices.Clip(policy.Qualified), "Set-Cookie", "Set-Cookie2")
+}
+
 // separate takes fields out of a header that are for one requester only (RFC
 // 9111, sections 5.2.2.4 and 5.2.2.7).
 func (f *fetch) separate(header http.Header, names []string) {
@@ -435,7 +448,7 @@ func (f *fetch) stream(item corral.Item[*response], res *http.Response, name str
 		return item
 	}
 	if item.Outcome == corral.Pass && len(res.Trailer) > 0 {
-		item.Value.trailer = res.Trailer
+		item.Value.trailer = &trailer{slices.Sorted(maps.Keys(res.Trailer)), res.Trailer}
 	}
 	item.TailSize = max(res.ContentLength, 0)
 	if limit := f.route.MaxObjectBytes; limit < f.c.MaxObjectBytes || f.c.MaxObjectBytes == 0 && limit < f.c.MaxBytes {
