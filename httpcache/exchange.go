@@ -228,6 +228,12 @@ func (x *exchange) part() decision {
 	return decision{way: forward, fwd: httpsem.FwdURIMiss, reason: httpsem.ReasonRange}
 }
 
+// overdue is how long after its route's LoadTimeout a caller is released whom
+// the end of the load has not released: it is in the queue of MaxLoads, or its
+// transport does not heed its context. Not in that moment: the caller's own end
+// would then win over what is stale and may stand in.
+const overdue = time.Second
+
 // patience is how long a caller waits for what its route lets the origin take:
 // less than the cache would let it, where a rule says so.
 func (x *exchange) patience() (context.Context, *deadline) {
@@ -235,7 +241,7 @@ func (x *exchange) patience() (context.Context, *deadline) {
 		return x.r.Context(), nil
 	}
 	ctx, cancel := context.WithCancelCause(x.r.Context())
-	return ctx, &deadline{cancel, time.AfterFunc(x.route.LoadTimeout, func() { cancel(corral.ErrLoadTimeout) })}
+	return ctx, &deadline{cancel, time.AfterFunc(x.route.LoadTimeout+overdue, func() { cancel(corral.ErrLoadTimeout) })}
 }
 
 // A deadline is for an answer's header: its body may take longer, under the
