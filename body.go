@@ -170,6 +170,10 @@ func (b *Body) advance(n int) {
 	if n == 0 || b.err != nil {
 		return
 	}
+	if g.arrival == nil {
+		b.off += n
+		return
+	}
 	*g.placeLocked(b)--
 	b.off += n
 	*g.placeLocked(b)++

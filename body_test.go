@@ -74,10 +74,10 @@ const bodyStall = 30 * time.Second
 
 func newStream(t testing.TB, kept bool, expected int, limit int64) *stream {
 	s := &stream{t: t, account: &account{t: t, limit: limit}, data: pattern()}
-	s.growing = &growing{
+	s.growing = &growing{kept: kept, arrival: &arrival{
 		ledger: s.account, stall: bodyStall, limit: limit, largest: math.MaxInt64,
-		readers: map[*Body]struct{}{}, kept: kept, expected: expected,
-	}
+		readers: map[*Body]struct{}{}, expected: expected,
+	}}
 	s.idle = func() { s.abandoned.Add(1) }
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s.writer, s.cancel = bodyWriter{s.growing, ctx}, cancel
@@ -764,6 +764,44 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
+func TestABodyThatIsWholeAndReadByNobodyKeepsNothingOfItsArrival(t *testing.T) {
+	s := newStream(t, true, 1, 1<<20)
+	early := s.growing.join(context.Background(), false)
+	s.write(5000)
+	s.end(nil)
+	s.settled()
+	if s.arrival == nil {
+		t.Fatal("B6: one reads and one is expected")
+	}
+	early.Close()
+	if s.arrival == nil {
+		t.Fatal("B6: one is expected")
+	}
+	s.forfeit()
+	if s.arrival != nil {
+		t.Fatal("nobody is left, and the arrival stays")
+	}
+	for range 2 {
+		late := s.growing.join(context.Background(), false)
+		if got, err := io.ReadAll(late); err != nil || !bytes.Equal(got, s.data[:5000]) {
+			t.Fatalf("read %d bytes, error %v", len(got), err)
+		}
+		again := late.Again(context.Background())
+		if n, err := again.Discard(4999); n != 4999 || err != nil {
+			t.Fatalf("discarded %d, %v", n, err)
+		}
+		again.Close()
+		if _, err := again.Read(make([]byte, 1)); err != io.ErrClosedPipe {
+			t.Fatalf("read after Close: %v", err)
+		}
+	}
+	s.forfeit() // of one who came too late to be expected
+	s.window()
+	if s.growing.join(context.Background(), false) != nil {
+		t.Fatal("B4: joined a body that the cache has let go")
+	}
+}
+
 func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	s := newStream(t, true, 0, 1<<30)
 	s.mustWrite(100)
@@ -980,6 +1018,9 @@ func interleave(t *testing.T, seed uint64, script []byte) {
 func (s *stream) expectedNow() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.arrival == nil {
+		return 0
+	}
 	return s.expected
 }
 
@@ -988,6 +1029,9 @@ func (s *stream) checkCounts() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.arrival == nil {
+		return // whole, and nobody is counted
+	}
 	places := map[*int]int{}
 	for b := range s.readers {
 		places[s.placeLocked(b)]++

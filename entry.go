@@ -368,11 +368,11 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 			expected = 1
 		}
 	}
-	r.more.body = &growing{
+	r.more.body = &growing{kept: keep, arrival: &arrival{
 		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
 		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
-		readers: map[*Body]struct{}{}, kept: keep, expected: expected,
-	}
+		readers: map[*Body]struct{}{}, expected: expected,
+	}}
 	f.reserved = keep
 	if e.flight == f {
 		e.dropLocked(c, Replaced)

@@ -32,30 +32,43 @@ type ledger interface {
 //	B4. Nobody joins a windowed or a broken body beyond those expected.
 //	B5. Each reader stands in exactly one count: that of the chunk whose bytes
 //	    it still needs, or atEnd, that of those who need the next one.
+//	B6. arrival ends only when the body is whole, counted by its entry, and
+//	    neither read nor expected by anybody who is counted.
 //
 // Readers are counted by chunk so that a read costs the same among ten
 // thousand readers as alone; looking for the slowest at each read would not.
 type growing struct {
+	mu    sync.Mutex // guards what is below, every chunk and every reader's place
+	head  *chunk     // nil before the first chunk, and when all are freed
+	size  int64
+	err   error
+	kept  bool
+	ended bool
+
+	entered bool // the entry's value grows by it; guarded by the entry's lock
+
+	// arrival is nil for a body that is whole, counted by its entry, and read
+	// by nobody who came before it was: most bodies, most of the time. Who
+	// joins then is not counted, for there is nothing to free or to wait for.
+	*arrival
+}
+
+// An arrival is what a body has beside its bytes while it arrives. All but what
+// is set from the beginning is guarded by the body's mu.
+type arrival struct {
 	ledger  ledger
 	stall   time.Duration // Options.TailTimeout
 	limit   int64         // Options.MaxBytes, for the error
 	want    int64         // Item.TailSize: 0 if unknown
 	largest int64         // how much memory it may take and still be kept
 	finish  bool          // it is to arrive also when nobody reads it
-	entered bool          // the entry's value grows by it; guarded by the entry's lock
 	idle    func()        // called without mu when a body that still arrives is given up
 
-	mu       sync.Mutex    // guards what is below, every chunk and every reader's place
 	change   chan struct{} // closed when bytes or the end come; nil while no reader waits
 	moved    chan struct{} // closed when readers have made room; nil while the writer does not wait
-	head     *chunk        // nil before the first chunk, and when all are freed
 	last     *chunk
-	size     int64
 	freed    int64 // offset of head
 	held     int64
-	kept     bool
-	ended    bool
-	err      error
 	refused  error // what the writer was told: all that it writes later is refused too
 	readers  map[*Body]struct{}
 	atEnd    int  // readers who have read all chunks that are full
@@ -76,6 +89,12 @@ func (c *chunk) full() bool { return len(c.data) == cap(c.data) }
 func (g *growing) join(ctx context.Context, expected bool) *Body {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.arrival == nil {
+		if !g.kept {
+			return nil
+		}
+		return &Body{of: g, ctx: ctx}
+	}
 	if expected && g.expected > 0 {
 		g.expected--
 		wake(&g.moved)
@@ -91,9 +110,14 @@ func (g *growing) join(ctx context.Context, expected bool) *Body {
 // forfeit says that an expected reader will not come.
 func (g *growing) forfeit() {
 	g.mu.Lock()
+	if g.arrival == nil {
+		g.mu.Unlock()
+		return
+	}
 	g.expected = max(g.expected-1, 0)
 	g.freeLocked()
 	abandoned := g.abandonedLocked()
+	g.arrivedLocked()
 	g.mu.Unlock()
 	if abandoned != nil {
 		abandoned()
@@ -106,14 +130,29 @@ func (g *growing) removeLocked(b *Body, why error) func() {
 	if b.err != nil {
 		return nil
 	}
-	*g.placeLocked(b)--
+	if g.arrival != nil {
+		*g.placeLocked(b)--
+	}
 	b.err, b.at = why, nil
 	if b.gone != nil {
 		close(b.gone)
 	}
+	if g.arrival == nil {
+		return nil
+	}
 	delete(g.readers, b)
 	g.freeLocked()
-	return g.abandonedLocked()
+	abandoned := g.abandonedLocked()
+	g.arrivedLocked()
+	return abandoned
+}
+
+// arrivedLocked lets go of what a body had for its arrival, once nobody is left
+// who needs it.
+func (g *growing) arrivedLocked() {
+	if g.kept && g.ended && g.counted && g.desertedLocked() {
+		g.arrival = nil
+	}
 }
 
 // abandonedLocked gives up a body that nobody reads any more, unless it is to
@@ -151,7 +190,7 @@ func (g *growing) placeLocked(b *Body) *int {
 // wakes the writer if that is anything. A writer waits only while there is a
 // full chunk that somebody needs, so it misses nobody's end.
 func (g *growing) freeLocked() {
-	if g.kept || g.expected > 0 {
+	if g.arrival == nil || g.kept || g.expected > 0 {
 		return
 	}
 	for c := g.head; c != nil && c.readers == 0 && (c.full() || g.ended); c = g.head {
@@ -340,6 +379,9 @@ func (g *growing) end(err error) (reserved int64, whole bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended {
+		if g.arrival == nil {
+			return 0, g.kept
+		}
 		return g.held, g.kept
 	}
 	g.ended = true
@@ -382,7 +424,10 @@ func (g *growing) trimLocked() {
 func (g *growing) settled() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.held, g.counted = 0, true
+	if g.arrival != nil {
+		g.held, g.counted = 0, true
+		g.arrivedLocked()
+	}
 }
 
 // joinable reports whether a new reader would find the beginning.

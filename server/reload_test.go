@@ -1,13 +1,9 @@
 package server
 
 import (
-	"bufio"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -83,66 +79,6 @@ func TestRulesSendRequestsToTheirOrigins(t *testing.T) {
 	for path, want := range map[string]string{"/": "default /", "/shop/a": "shop /base/shop/a", "/one/a": "one /sub/one/a"} {
 		if code, body := get(t, client(t, false), s.URL()+path); code != 200 || body != want {
 			t.Errorf("GET %s = %d %q, want %q", path, code, body, want)
-		}
-	}
-}
-
-func TestAnUpgradePassesThroughAPool(t *testing.T) {
-	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, buffered, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
-		line, _ := buffered.ReadString('\n')
-		fmt.Fprint(conn, "you said "+line)
-	}))
-	defer origin.Close()
-	c := Defaults()
-	addPool(t, &c, "default", origin.URL)
-	s := startReloading(t, c)
-	conn, err := net.Dial("tcp", s.frontOn.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
-	from := bufio.NewReader(conn)
-	response, err := http.ReadResponse(from, nil)
-	if err != nil || response.StatusCode != 101 {
-		t.Fatalf("answer = %v, %v; want 101", response, err)
-	}
-	fmt.Fprint(conn, "hello\n")
-	if said, err := io.ReadAll(from); string(said) != "you said hello\n" || err != nil {
-		t.Errorf("then %q, %v; want what was said", said, err)
-	}
-}
-
-func TestServersOfAPoolProveWhoTheyAre(t *testing.T) {
-	a := newAuthority(t)
-	cert, key, _ := a.issue(t, "origin", "origin.example")
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	origin := httptest.NewUnstartedServer(http.HandlerFunc(hello))
-	origin.EnableHTTP2 = true
-	origin.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	origin.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	origin.StartTLS()
-	defer origin.Close()
-	for _, test := range []struct {
-		ca, name string
-		code     int
-		body     string
-	}{{a.path("ca"), "origin.example", 200, "hello by HTTP/2.0\n"}, {a.path("ca"), "other.example", 502, ""}, {"", "origin.example", 502, ""}} {
-		c := Defaults()
-		addPool(t, &c, "default", origin.URL).TLS = PoolTLS{CA: test.ca, ServerName: test.name}
-		s := startReloading(t, c)
-		if code, body := get(t, client(t, false), s.URL()); code != test.code || test.body != "" && body != test.body {
-			t.Errorf("ca %q, server-name %s: %d %q, want %d %q", test.ca, test.name, code, body, test.code, test.body)
 		}
 	}
 }
