@@ -87,7 +87,9 @@ func (f *fetch) prepare(x *exchange, found *finding) {
 	if found.ok {
 		f.follow(found.item.Value)
 	}
-	f.hints.begin(x)
+	if !found.ok || !x.control.Accepts(found.stored()) { // else it has its answer
+		f.hints.begin(x)
+	}
 }
 
 // selected is what the request has in the fields that a response varies on.
@@ -517,7 +519,7 @@ type hints struct {
 func (h *hints) begin(x *exchange) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x.w != nil {
+	if x.w != nil && x.r.ProtoAtLeast(1, 1) {
 		h.to = x
 	}
 }

@@ -2,8 +2,11 @@ package httpcache
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httputil"
+
+	"github.com/corralcache/corral/internal/httpsem"
 )
 
 // A Proxy is an http.Handler that answers from its cache or its origin.
@@ -68,11 +71,15 @@ func (x *exchange) handleServed() decision {
 
 // sendEarly sends an answer with 1xx to a client.
 func (x *exchange) sendEarly(code int, fields http.Header) {
-	for name, values := range fields {
-		x.header[name] = values
-	}
+	fields = fields.Clone()
+	httpsem.RemoveHopByHop(fields)
+	before := maps.Clone(x.header)
+	maps.Copy(x.header, fields)
 	x.w.WriteHeader(code)
 	for name := range fields {
 		delete(x.header, name)
+		if values, had := before[name]; had {
+			x.header[name] = values
+		}
 	}
 }
