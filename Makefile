@@ -57,5 +57,5 @@ soak: ## What takes longer: stress and fuzzing for SOAKTIME
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
 	scripts/fuzz 30s
 
-docs: ## Write docs/options.md anew from the code
+docs: ## Write docs/options.md and docs/cache-status.md anew from the code
 	$(GO) generate ./internal/docgen

@@ -1,6 +1,6 @@
-// Package docgen writes the options reference from the code, so that the two
-// cannot differ: a test fails while docs/options.md is not what it writes, and
-// go generate mends that.
+// Package docgen writes the options reference and the page of answers from the
+// code, so that they cannot differ from it: a test fails while docs/options.md
+// or docs/cache-status.md is not what it writes, and go generate mends that.
 package docgen
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-//go:generate go test -run TestTheReferenceIsCurrent -update .
+//go:generate go test -run IsCurrent -update .
 
 // Struct writes a table of a struct's exported fields with their comments. dir
 // is where the package's source is.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/options.md")
+var update = flag.Bool("update", false, "write what is generated of the documentation")
 
 const root = "../.."
 
@@ -41,16 +41,7 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 		}
 		b.WriteString("\n## " + s.title + "\n\n" + s.before + text)
 	}
-	path := filepath.Join(root, "docs/options.md")
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(path)
-	if err != nil || string(have) != b.String() {
-		t.Fatalf("docs/options.md is not what the code says (%v): run go generate ./internal/docgen", err)
-	}
+	isCurrent(t, "docs/options.md", b.String())
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
@@ -103,14 +94,16 @@ func hasHeading(path, anchor string) bool {
 		return false
 	}
 	for line := range strings.Lines(string(text)) {
-		if heading := strings.TrimLeft(line, "#"); heading != line {
-			slug := notInAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
-			if strings.ReplaceAll(slug, " ", "-") == anchor {
-				return true
-			}
+		if heading := strings.TrimLeft(line, "#"); heading != line && slug(heading) == anchor {
+			return true
 		}
 	}
 	return false
+}
+
+// slug is the anchor of a heading.
+func slug(heading string) string {
+	return strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), ""), " ", "-")
 }
 
 func TestAStructThatIsNotThereIsAnError(t *testing.T) {
