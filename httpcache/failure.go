@@ -33,6 +33,7 @@ var (
 	errContent     = errors.New("the request broke off, or is not HTTP")
 	errSlowContent = errors.New("the request's content did not come in time")
 	errMethod      = errors.New("the method is not a token")
+	errExpect      = errors.New("there is no such expectation")
 )
 
 // An originError says that the origin answered, and with what.
@@ -154,12 +155,15 @@ func (x *exchange) answerPage(page *page, s httpsem.Status) decision {
 	return decision{reply: reply{code: page.status, text: page.body, bare: x.r.Method == http.MethodHead}}
 }
 
-// refuse answers a request that cannot be keyed. Its connection is closed: what
-// follows on it may be anything.
+// refuse answers a request that cannot be keyed, or whose end is in doubt. Its
+// connection is closed: what follows on it may be anything.
 func (x *exchange) refuse(err error) decision {
 	code := http.StatusBadRequest
-	if errors.Is(err, httpsem.ErrMisdirected) {
+	switch {
+	case errors.Is(err, httpsem.ErrMisdirected):
 		code = http.StatusMisdirectedRequest
+	case errors.Is(err, errExpect):
+		code = http.StatusExpectationFailed
 	}
 	x.header.Set("Connection", "close")
 	return x.fail(code, httpsem.Status{Detail: "invalid-request"}, err.Error())

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -61,8 +62,13 @@ func (x *exchange) begin(d *door, w, outer http.ResponseWriter, r *http.Request)
 	x.d, x.c, x.r, x.w, x.header, x.trace = d, d.config.Load(), r, w, w.Header(), traceOf(outer, r)
 }
 
-// handleServed is handle for such a request.
+// handleServed is handle for such a request. An Expect that is not exactly the
+// one there is (RFC 9110, section 10.1.1) is refused: servers that disagree on
+// whether it is one disagree on where the next request begins.
 func (x *exchange) handleServed() decision {
+	if expect := x.r.Header["Expect"]; len(expect) > 1 || len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue") {
+		return x.refuse(errExpect)
+	}
 	if x.trace != nil && len(x.c.TrustedProxies) > 0 {
 		x.trace.Client, _ = x.c.client(x.r)
 	}

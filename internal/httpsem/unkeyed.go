@@ -21,11 +21,21 @@ var unkeyed = map[string]bool{
 // unkeyedPrefixes begin the names of whole families of such fields.
 var unkeyedPrefixes = [...]string{"x-forwarded-", "x-original-", "x-rewrite-"}
 
+// framing are the fields that say where a request ends. With an underscore they
+// are others, but not to everybody.
+var framing = map[string]bool{"content-length": true, "transfer-encoding": true}
+
 // Unkeyed reports whether a request field must not reach the origin on a fetch
 // whose answer is shared. An underscore counts as a hyphen, because CGI and its
 // heirs cannot tell them apart.
 func Unkeyed(name string) bool {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	name = strings.ToLower(name)
+	if hyphened := strings.ReplaceAll(name, "_", "-"); hyphened != name {
+		if framing[hyphened] {
+			return true
+		}
+		name = hyphened
+	}
 	for _, prefix := range unkeyedPrefixes {
 		if strings.HasPrefix(name, prefix) {
 			return true
