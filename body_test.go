@@ -1110,3 +1110,95 @@ func ExampleBody() {
 	fmt.Println(item.Value, string(body), err)
 	// Output: header of a and what follows it <nil>
 }
+
+func TestDiscardSkipsAndWaitsAsReadDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, true, 1, 1<<30)
+		b := s.mustJoin(true)
+		discard := func(n, want int64, target error) {
+			t.Helper()
+			if skipped, err := b.Discard(n); skipped != want || !errors.Is(err, target) {
+				t.Fatalf("Discard(%d): got %d, %v; want %d, %v", n, skipped, err, want, target)
+			}
+			s.checkCounts()
+		}
+		discard(0, 0, nil) // and does not wait
+		s.mustWrite(200_000)
+		discard(1, 1, nil)
+		s.want(b, 1, 10)
+		discard(150_000, 150_000, nil) // over chunks
+		s.want(b, 150_011, 10)
+		skip, waits := blocked(func() { discard(60_000, 60_000, nil) })
+		if !waits() {
+			t.Fatal("Discard does not wait for bytes that are still to come")
+		}
+		s.mustWrite(20_000)
+		<-skip
+		s.want(b, 210_021, 1)
+		s.end(nil)
+		discard(1<<40, 220_000-210_022, io.EOF)
+		discard(1, 0, io.EOF)
+		discard(0, 0, nil)
+		if n, err := b.Discard(-1); n != 0 || err == nil || errors.Is(err, io.EOF) {
+			t.Fatalf("Discard(-1): got %d, %v, want an error of its own", n, err)
+		}
+	})
+}
+
+func TestDiscardMakesRoomAndEndsWithItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, false, 1, 1<<30)
+		b := s.mustJoin(true)
+		write, waits := blocked(func() { s.mustWrite(bodyWindow + 2*maxChunk) })
+		if !waits() {
+			t.Fatal("the writer does not wait at the window")
+		}
+		if n, err := b.Discard(3 * maxChunk); n != 3*maxChunk || err != nil {
+			t.Fatalf("Discard: got %d, %v", n, err)
+		}
+		<-write
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b.ctx = ctx
+		skip, waits := blocked(func() {
+			if n, err := b.Discard(1 << 40); n != bodyWindow-maxChunk || err != errTail {
+				t.Errorf("Discard: got %d, %v; want %d and the cause of the context", n, err, bodyWindow-maxChunk)
+			}
+		})
+		if !waits() {
+			t.Fatal("Discard does not wait")
+		}
+		cancel(errTail)
+		<-skip
+		s.end(errTail)
+		s.wantHeld(0)
+	})
+}
+
+func TestABodyIsReadAgainFromItsBeginningWhereItMayBeJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, true, 2, 1<<30)
+		first := s.mustJoin(true)
+		s.mustWrite(100_000)
+		s.want(first, 0, 100_000)
+		second := first.Again(t.Context())
+		if n := s.expectedNow(); n != 1 {
+			t.Fatalf("%d readers are expected, want 1: it took the place of one", n)
+		}
+		s.forfeit()
+		s.want(second, 0, 100_000)
+		s.mustWrite(10)
+		s.want(second, 100_000, 10)
+		first.Close()
+		third := first.Again(t.Context()) // the body is there, whoever has closed
+		s.want(third, 0, 100_010)
+		s.window()
+		if second.Again(t.Context()) != nil {
+			t.Fatal("B4: a windowed body was joined again")
+		}
+		s.checkCounts()
+		second.Close()
+		third.Close()
+		s.end(nil)
+		s.wantHeld(0)
+	})
+}

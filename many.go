@@ -2,6 +2,7 @@ package corral
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,8 +136,8 @@ type bulk[V any] struct {
 	c      *Cache[V]
 	loader BulkLoader[V]
 	phase  atomic.Uint32
-	landed chan struct{} // closed when items and err are there
-	items  map[string]Item[V]
+	landed chan struct{}      // closed when items and err are there
+	items  map[string]Item[V] // of the flights that wait for the call
 	err    error
 
 	flights []*flight[V] // not changed after start
@@ -193,7 +194,9 @@ func (b *bulk[V]) join(f *flight[V]) (item Item[V], err error, done bool) {
 	select {
 	case <-b.landed:
 	case <-f.ctx.Done():
-		b.forsake()
+		if item, ok := b.forsake(f); ok {
+			item.refuse(f.ctx)
+		}
 		return item, context.Cause(f.ctx), true
 	}
 	if b.err != nil {
@@ -226,31 +229,68 @@ func (b *bulk[V]) arrive(f *flight[V], joins bool) bool {
 	return true
 }
 
-// forsake says that a joined flight has ended before the call.
-func (b *bulk[V]) forsake() {
+// forsake says that a joined flight has ended before the call. It gives the
+// flight's item if the call has landed in this moment.
+func (b *bulk[V]) forsake(f *flight[V]) (item Item[V], landed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	f.joined = false
 	if b.waiting--; b.waiting == 0 && b.late {
 		b.base.cancel(errAbandoned)
 	}
+	item, landed = b.items[f.key]
+	return item, landed
 }
 
 func (b *bulk[V]) fly() {
+	var items map[string]Item[V]
+	var err error
 	returned := false
 	defer func() {
 		if !returned {
-			b.err = caught(recover())
+			err = caught(recover())
 		}
-		close(b.landed)
+		unwanted := b.land(items, err)
 		b.c.bulkhead.leave(&b.run.seat)
 		b.base.cancel(nil)
+		for key, item := range unwanted {
+			b.refuse(key, item)
+		}
 		if b.c.roster.leave(&b.run) {
 			b.c.n.zombieResults.inc()
 			b.c.tell(EventZombieDropped, &b.run, b.run.key, nil)
 		}
 	}()
-	b.items, b.err = b.call()
+	items, err = b.call()
 	returned = true
+}
+
+// land hands out what the call came to, and gives the items that no flight
+// waits for.
+func (b *bulk[V]) land(items map[string]Item[V], err error) (unwanted map[string]Item[V]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err, b.items = err, make(map[string]Item[V], len(items))
+	unwanted = maps.Clone(items)
+	for _, f := range b.flights {
+		if item, ok := items[f.key]; ok && f.joined && err == nil {
+			b.items[f.key] = item
+			delete(unwanted, f.key)
+		}
+	}
+	close(b.landed)
+	return unwanted
+}
+
+// refuse lets an item's tail close what it has open. One that panics harms
+// nobody else.
+func (b *bulk[V]) refuse(key string, item Item[V]) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.c.warn("a tail that nobody wanted panicked", key, caught(p))
+		}
+	}()
+	item.refuse(&b.base)
 }
 
 // call loads what has joined.

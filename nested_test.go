@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -372,4 +373,74 @@ func TestACycleThroughABulkLoadIsFound(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	})
+}
+
+func TestEveryTailOfABulkLoadIsCalledOnceAlsoWhenNobodyWantsItsBody(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		err    error
+		panics bool
+		leave  bool // whoever waits for "left" does so before the call ends
+	}{
+		{"all are wanted but what was not asked for", nil, false, false},
+		{"one has left", nil, false, true},
+		{"an error for all", errSource, false, false},
+		{"a tail that panics", nil, true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				var mu sync.Mutex
+				ends := map[string]string{}
+				s := &bulkSource{}
+				s.many = func(_ context.Context, keys []string) (map[string]Item[string], error) {
+					items := map[string]Item[string]{}
+					for _, key := range append(keys, "unasked") {
+						items[key] = Item[string]{Value: key, Tail: func(ctx context.Context, w io.Writer) error {
+							_, err := io.WriteString(w, "body")
+							mu.Lock()
+							defer mu.Unlock()
+							ends[key] += fmt.Sprintf("ended %v, written %v;", ctx.Err() != nil, err == nil)
+							if test.panics && err != nil {
+								panic("boom")
+							}
+							return err
+						}}
+					}
+					time.Sleep(10 * time.Second)
+					return items, test.err
+				}
+				c := open(t, s, Options[string]{ErrorPause: -1})
+				// What joins the flight of "left" is gone before its call ends;
+				// GetMany itself gives up then and waits for nothing more.
+				ctx, cancel := context.WithCancel(t.Context())
+				answer := make(chan error, 1)
+				go func() {
+					_, err := c.GetMany(ctx, []string{"left", "stays"})
+					answer <- err
+				}()
+				synctest.Wait()
+				stays := ask(c, t.Context(), "stays")
+				if time.Sleep(time.Second); test.leave {
+					cancel()
+				}
+				<-answer
+				(<-stays).wantErr(t, test.err, 10*time.Second)
+				synctest.Wait()
+				wanted, unwanted := "ended false, written true;", "ended true, written false;"
+				want := map[string]string{"left": wanted, "stays": wanted, "unasked": unwanted}
+				if test.leave {
+					want["left"] = unwanted
+				}
+				if test.err != nil {
+					want["left"], want["stays"] = unwanted, unwanted
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if fmt.Sprint(ends) != fmt.Sprint(want) {
+					t.Fatalf("the tails were called like this: %q; want %q", ends, want)
+				}
+				cancel()
+			})
+		})
+	}
 }
