@@ -200,11 +200,7 @@ func (x *exchange) fresh(found *finding) bool {
 	if found.info.TTL <= 0 || !x.control.Accepts(found.stored()) {
 		return false
 	}
-	if found.item.Body == nil {
-		return true
-	}
-	_, whole := found.item.Body.Len()
-	return whole
+	return whole(&found.item)
 }
 
 // deliver answers with what a fetch brought, unless the request is for a part

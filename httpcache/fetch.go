@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -214,12 +213,7 @@ func (f *fetch) load(ctx context.Context, name string, prev *corral.Item[*respon
 // request's variant it would, by a date, confirm the wrong thing, and of a body
 // that still arrives nobody knows whether it will be whole.
 func (f *fetch) confirmable(prev *corral.Item[*response]) bool {
-	if prev.Body != nil {
-		if _, whole := prev.Body.Len(); !whole {
-			return false
-		}
-	}
-	return f.content == nil && prev.Value.policy.Vary.Selecting(f.sent()) == prev.Value.selecting
+	return whole(prev) && f.content == nil && prev.Value.policy.Vary.Selecting(f.sent()) == prev.Value.selecting
 }
 
 // validate asks whether what is stored is still current. It is not done when
@@ -241,6 +235,9 @@ func (f *fetch) validate(ctx context.Context, header http.Header, name string, p
 	item = f.item(x, name, prev, prev.Value.length)
 	item.Value.confirmed = true
 	item.Body = prev.Body
+	if f.key.Method == http.MethodHead {
+		f.freshenGet(ctx, x)
+	}
 	return item, true, nil
 }
 
@@ -483,30 +480,52 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // freshenGet does to the stored answer to a GET what the answer to a HEAD says
-// of it (RFC 9111, section 4.3.5).
+// of it (RFC 9111, section 4.3.5), unless that one is newer than the HEAD, or is
+// being fetched.
 func (f *fetch) freshenGet(ctx context.Context, x httpsem.Exchange) {
 	get := f.get()
 	get.once.Do(func() { get.outgoing = f.sent() })
-	item, _, ok := f.d.cache.Peek(get.name)
-	if !ok || !get.matches(item.Value) {
-		closeBody(item)
+	item, info, ok := f.d.cache.Peek(get.name)
+	closeBody(item)
+	if !ok || !get.matches(item.Value) || info.Age <= x.Received.Sub(x.Requested) || !whole(&item) || f.d.loading(get.name) {
 		return
 	}
-	closeBody(item)
 	updated, ok := httpsem.FreshenByHead(item.Value.fields.header(), x.Response)
 	if !ok || x.Status != item.Value.status {
 		f.d.cache.Expire(ctx, get.name)
 		return
 	}
 	x.Response = updated
-	f.d.cache.GetWith(ctx, get.name, corral.LoaderFunc[*response](func(_ context.Context, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
-		if prev == nil || prev.Body == nil && item.Body != nil {
-			return corral.Item[*response]{}, corral.RetryAfter(fmt.Errorf("httpcache: %q is gone", name), 0)
+	got, _, err := f.d.cache.GetWith(ctx, get.name, corral.LoaderFunc[*response](func(ctx context.Context, name string, prev *corral.Item[*response]) (corral.Item[*response], error) {
+		if prev == nil || prev.Value != item.Value { // since then; others may wait for this load by now
+			return get.Load(ctx, name, prev)
 		}
 		fresh := get.item(x, name, prev, prev.Value.length)
 		fresh.Body = prev.Body
 		return fresh, nil
 	}), corral.Fresh())
+	if err == nil {
+		closeBody(got)
+	}
+}
+
+// whole reports whether all of a response is there.
+func whole(item *corral.Item[*response]) bool {
+	if item.Body == nil {
+		return true
+	}
+	_, whole := item.Body.Len()
+	return whole
+}
+
+// loading reports whether the origin is being asked for an entry.
+func (d *door) loading(name string) bool {
+	for flight := range d.cache.Flights() {
+		if flight.Key == name {
+			return true
+		}
+	}
+	return false
 }
 
 // hints passes answers with 1xx (RFC 9110, section 15.2) on to the request that
