@@ -22,6 +22,7 @@ import (
 //	ErrCycle            the load waits, in the end, for itself     mend the loader
 //	ErrPanic            the loader panicked or called Goexit       mend the loader
 //	ErrBroken           a growing body broke off                   ask again: nothing of it was kept
+//	ErrPassed           OrPassed, and nothing is shared           get it another way
 //	ErrUnavailable      the coordinator could not say who computes retry with backoff
 //	ErrNotAcknowledged  an invalidation may or may not be in force repeat it: it is safe to
 //	ErrClosed           Shutdown or Close has begun                stop using this cache
@@ -35,6 +36,7 @@ var (
 	ErrCycle           = errors.New("corral: load cycle")
 	ErrPanic           = errors.New("corral: loader panicked")
 	ErrBroken          = errors.New("corral: body broke off")
+	ErrPassed          = errors.New("corral: not shared: each caller is to load for itself")
 	ErrUnavailable     = errors.New("corral: coordinator unavailable")
 	ErrNotAcknowledged = errors.New("corral: invalidation not acknowledged")
 	ErrClosed          = errors.New("corral: cache closed")

@@ -250,6 +250,9 @@ func (c *Cache[V]) coverable(q *query[V], err error) (*record[V], bool) {
 
 // loadApart loads for one caller only, beside the key's entry.
 func (c *Cache[V]) loadApart(q *query[V]) error {
+	if q.demand.orPassed && !c.validates(q.key) {
+		return ErrPassed
+	}
 	f, err := c.beginApart(q)
 	if err != nil {
 		return err
@@ -260,6 +263,16 @@ func (c *Cache[V]) loadApart(q *query[V]) error {
 		err = ErrLoadTimeout
 	}
 	return err
+}
+
+// validates reports whether something is kept under a key for validation.
+func (c *Cache[V]) validates(key string) bool {
+	e := c.table.Get(key)
+	if e == nil {
+		return false
+	}
+	m := e.mark.Load()
+	return m != nil && m.kept != nil
 }
 
 func (c *Cache[V]) beginApart(q *query[V]) (*flight[V], error) {

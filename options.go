@@ -285,6 +285,7 @@ type GetOption func(*demand)
 type demand struct {
 	fresh    bool
 	noStale  bool
+	orPassed bool
 	maxStale time.Duration
 }
 
@@ -293,6 +294,11 @@ func Fresh() GetOption { return func(d *demand) { d.fresh = true } }
 
 // NoStale takes no value past its TTL, whatever StaleFor and StaleOnError allow.
 func NoStale() GetOption { return func(d *demand) { d.noStale = true } }
+
+// OrPassed ends a call of GetItem or GetWith with ErrPassed where it would have to load for itself
+// alone, after Pass: its caller has another way to what it asks for. After
+// Validate it loads, for there is something to be validated.
+func OrPassed() GetOption { return func(d *demand) { d.orPassed = true } }
 
 // MaxStale takes a value that is up to this long past its TTL, beyond what
 // StaleFor allows; a refresh runs behind it.

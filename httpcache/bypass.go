@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
 )
 
@@ -18,6 +20,7 @@ import (
 type passage struct {
 	x       *exchange
 	status  httpsem.Status
+	marked  string                   // as in a decision
 	control *http.ResponseController // of the client's connection
 	fetch   fetch                    // for its times
 }
@@ -29,7 +32,7 @@ func passageOf(r *http.Request) *passage { return r.Context().Value(passageKey{}
 // forward sends a request to the origin by itself and its answer to nobody else.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x *exchange, decision *decision) {
 	way := &passage{
-		x: x, control: http.NewResponseController(w),
+		x: x, marked: decision.marked, control: http.NewResponseController(w),
 		status: httpsem.Status{Cache: x.c.Name, Fwd: decision.fwd, Detail: decision.reason.String()},
 	}
 	p.alone.ServeHTTP(prompt{w, way.control}, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
@@ -132,7 +135,40 @@ func (p *Proxy) passed(res *http.Response) error {
 	}
 	way := passageOf(res.Request)
 	way.x.noteOrigin(&way.fetch)
+	if way.marked != "" {
+		way.stillPassed(res)
+	}
 	return way.x.passed(res.StatusCode, res.Header, way.status)
+}
+
+// stillPassed looks whether an answer that goes by itself, because an earlier
+// one was shared with nobody, could have been shared. Then the next request
+// asks for all again.
+func (way *passage) stillPassed(res *http.Response) {
+	x := way.x
+	now := x.d.now()
+	if isFailure(res.StatusCode) {
+		way.status.Detail = "origin-failed"
+		way.rest(res.Request.Context(), failed(res, now))
+		return
+	}
+	policy := x.route.cache.Judge(httpsem.Exchange{
+		Method: x.f.method(), Request: res.Request.Header, Lifetime: x.route.override,
+		Status: res.StatusCode, Response: res.Header, Requested: now.Add(-time.Duration(way.fetch.took.Load())), Received: now,
+	})
+	way.status.Detail = policy.Reason.String()
+	if policy.Outcome == httpsem.Keep || policy.Outcome == httpsem.Validate {
+		x.d.cache.Invalidate(res.Request.Context(), way.marked)
+	}
+}
+
+// rest lets the key of an answer that is shared with nobody rest after a
+// failure, as any other does.
+func (way *passage) rest(ctx context.Context, err error) {
+	fails := corral.LoaderFunc[*response](func(context.Context, string, *corral.Item[*response]) (corral.Item[*response], error) {
+		return corral.Item[*response]{}, err
+	})
+	way.x.d.cache.GetWith(ctx, way.marked, fails)
 }
 
 // notPassed tells a client why there is no answer.
@@ -143,6 +179,9 @@ func (p *Proxy) notPassed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if r.Context().Err() == context.Canceled && !errors.Is(err, errSlowContent) { // which ends the context as well
 		panic(http.ErrAbortHandler) // as in answerError
+	}
+	if way.marked != "" && (errors.Is(err, errUnreachable) || errors.Is(err, errNoAnswer)) {
+		way.rest(r.Context(), outage(err))
 	}
 	code, detail, text := explain(err)
 	if logger := way.x.c.Logger; code >= 500 && logger != nil {

@@ -39,6 +39,7 @@ type door struct {
 	now    func() time.Time
 	fresh  freshKeys
 	large  large
+	passes bool  // what is shared with nobody goes by itself, with all that its client sent
 	client bool  // it is the client that asks: no proxy names itself to the origin
 	let    []any // keys of what in a client's context its fetch may know
 

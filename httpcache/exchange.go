@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -45,6 +46,7 @@ type decision struct {
 	fwd     httpsem.Fwd
 	reason  httpsem.Reason
 	content *content
+	marked  string // the name of the entry that says that nothing is shared, when that is why
 }
 
 // handle answers a request from the cache, by a fetch whose answer may go to
@@ -179,8 +181,11 @@ func (x *exchange) shared() (out decision) {
 			}
 			f.prepare(x, &found)
 		}
-		item, info, err := x.d.cache.GetWith(ctx, found.name, f, demand(&found, x.control)...)
+		item, info, err := x.d.cache.GetWith(ctx, found.name, f, x.demand(&found)...)
 		f.hints.end()
+		if errors.Is(err, corral.ErrPassed) {
+			return x.pass(found.name, found.fwd(f))
+		}
 		if err != nil {
 			return x.answerError(found.fwd(f), err)
 		}
@@ -193,6 +198,29 @@ func (x *exchange) shared() (out decision) {
 	}
 	return decision{way: forward, fwd: httpsem.FwdVaryMiss, reason: httpsem.ReasonVary}
 }
+
+// pass is for a request under a key whose answers are shared with nobody.
+func (x *exchange) pass(name string, fwd httpsem.Fwd) decision {
+	with := *x.r
+	with.Header = x.f.incoming
+	x.r = &with
+	return decision{way: forward, fwd: fwd, reason: httpsem.ReasonPrivate, marked: name, content: x.f.content}
+}
+
+// demand says what the cache has to know of how a request is to be answered. A
+// rule's own limits are for what goes by itself as well.
+func (x *exchange) demand(found *finding) []corral.GetOption {
+	options := demand(found, x.control)
+	if !x.d.passes || x.route.turns != nil || x.route.rate != nil {
+		return options
+	}
+	if options == nil {
+		return orPassed
+	}
+	return append(options, corral.OrPassed())
+}
+
+var orPassed = []corral.GetOption{corral.OrPassed()}
 
 // fresh reports whether what was found is the answer, without the cache being
 // asked again: a fresh response that is whole, the usual one.

@@ -78,11 +78,21 @@ func (f *fetch) fail(res *http.Response, received time.Time) error {
 		f.tags(header)
 		f.page.Store(&page{res.StatusCode, header, body})
 	}
+	return failed(res, received)
+}
+
+// failed is an answer as an error, which says how long the key is to rest.
+func failed(res *http.Response, received time.Time) error {
 	pause, ok := retryAfter(res.Header.Get("Retry-After"), received)
 	if !ok {
 		pause = errorPause
 	}
 	return corral.RetryAfter(&originError{res.StatusCode}, pause)
+}
+
+// isFailure reports whether an answer counts as an error.
+func isFailure(status int) bool {
+	return httpsem.OriginFailure(status) || status == http.StatusTooManyRequests
 }
 
 // retryAfter reads the field of RFC 9110, section 10.2.3: seconds or a date.

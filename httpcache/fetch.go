@@ -287,7 +287,7 @@ func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, 
 	case res.StatusCode < 200: // 101, which nobody asked for, or no status at all
 		res.Body.Close()
 		return x, nil, outage(errNoAnswer)
-	case httpsem.OriginFailure(res.StatusCode) || res.StatusCode == http.StatusTooManyRequests:
+	case isFailure(res.StatusCode):
 		return x, nil, f.fail(res, x.Received)
 	}
 	return x, res, nil

@@ -23,6 +23,7 @@ func NewProxy(o Options) (*Proxy, error) {
 		return nil, errors.New("httpcache: Options.Origin is nil: set it, as http://127.0.0.1:9000")
 	}
 	p := new(Proxy)
+	p.passes = true
 	if err := p.open(o); err != nil {
 		return nil, err
 	}

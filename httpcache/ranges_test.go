@@ -335,13 +335,21 @@ func TestAPartOfWhatIsEncodedIsOfItsBytesAsTheyAre(t *testing.T) {
 	})
 }
 
+// Once it is known that it is for one, the origin is asked for the part itself.
 func TestAPartOfAnAnswerForOneIsAPartOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := open(t, memory{}, page(alphabet, "Cache-Control", "private", "Etag", `"a"`), nil)
-		for range 2 {
+		w := open(t, memory{}, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Cache-Control", "private")
+			rw.Header().Set("Etag", `"a"`)
+			http.ServeContent(rw, r, "", time.Time{}, strings.NewReader(alphabet))
+		}, nil)
+		for _, asked := range []string{"", "bytes=3-5"} {
 			g := w.get("/p", "Range", "bytes=3-5")
 			if g.status != 206 || g.body != "def" || g.header.Get("Content-Range") != "bytes 3-5/26" {
 				t.Errorf("got %d %q, %v", g.status, g.body, g.header)
+			}
+			if got := w.origin.seen().Header.Get("Range"); got != asked {
+				t.Errorf("the origin was asked for %q, want %q", got, asked)
 			}
 		}
 		w.wantCalls(2)
