@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,17 @@ func TestValuesAreReadExactlyOrRefusedWithARemedy(t *testing.T) {
 		{"access-log", "on", "on"},
 		{"access-log", "false", "off"},
 		{"access-log", "yes", "!on or off"},
+		{"targeted-fields", "A,B , C", "A, B, C"},
+		{"targeted-fields", "", ""},
+		{"targeted-fields", "A,,B", "!comma"},
+		{"trusted-proxies", "10.0.0.7, ::ffff:10.0.0.8,10.1.2.3/16,2001:db8::1/32", "10.0.0.7, 10.0.0.8, 10.1.0.0/16, 2001:db8::/32"},
+		{"trusted-proxies", "10.0.0.7/33", "!neither an address nor a network"},
+		{"trusted-proxies", "::ffff:10.0.0.0/104", "!neither an address nor a network"},
+		{"trusted-proxies", "fe80::1%eth0", "!neither an address nor a network"},
+		{"trusted-proxies", "balancer", "!neither an address nor a network"},
+		{"tls.min-version", "1.3", "1.3"},
+		{"tls.min-version", "1.1", "!1.2 or 1.3"},
+		{"listen", "off", "off"},
 		{"log.format", "text", "text"},
 		{"log.format", "xml", "!json or text"},
 		{"log.level", "warn", "warn"},
@@ -140,6 +152,16 @@ func TestValuesAreReadExactlyOrRefusedWithARemedy(t *testing.T) {
 			t.Errorf("%s %q: problem %v, want a remedy that says %q", test.setting, test.text, problem, remedy)
 		case !refused && (problem != nil || s.String() != test.want):
 			t.Errorf("%s %q = %q, %v; want %q", test.setting, test.text, s, problem, test.want)
+		}
+	}
+}
+
+func TestAnAddressIsTrustedInWhicheverWayItIsWritten(t *testing.T) {
+	c := Config{}
+	set(t, &c, "trusted-proxies", "10.0.0.0/8, ::1")
+	for text, want := range map[string]bool{"10.1.2.3": true, "::ffff:10.1.2.3": true, "11.0.0.1": false, "::1": true, "::2": false} {
+		if got := c.TrustedProxies.contains(netip.MustParseAddr(text)); got != want {
+			t.Errorf("contains(%s) = %v, want %v", text, got, want)
 		}
 	}
 }

@@ -50,8 +50,6 @@ type Pool struct {
 	Retries       int     `name:"retries" default:"1" help:"How often a request without an answer is sent again, where that does no harm: to another server if there is one." zero:"not"`
 	RetryBudget   float64 `name:"retry-budget" default:"0.1" help:"Part of the requests that may be such repetitions, in any ten seconds; ten always may."`
 	RetryStatuses Switch  `name:"retry-statuses" default:"off" placeholder:"on|off" help:"On: idempotent requests answered with 502, 503 or 504 are sent again too."`
-
-	Place string // where the pool begins, as corral.yaml:3
 }
 
 // PoolTLS says how servers of scheme https prove who they are, and to whom.

@@ -125,3 +125,15 @@ func TestTheProxyProtocolComesBeforeTLS(t *testing.T) {
 		t.Errorf("body = %q, want the address of the header", body)
 	}
 }
+
+func TestBothKindsOfConnectionsAreWhatNetHTTPLooksFor(t *testing.T) {
+	type halfCloser interface{ CloseWrite() error }
+	for _, conn := range []net.Conn{&limitedConn{}, &greetedConn{}} {
+		if _, ok := conn.(halfCloser); !ok {
+			t.Errorf("%T has no CloseWrite: a client may lose the end of a last answer", conn)
+		}
+		if _, ok := conn.(io.ReaderFrom); !ok {
+			t.Errorf("%T has no ReadFrom", conn)
+		}
+	}
+}

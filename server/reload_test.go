@@ -1,11 +1,17 @@
 package server
 
 import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +86,75 @@ func TestRulesSendRequestsToTheirOrigins(t *testing.T) {
 		if code, body := get(t, client(t, false), s.URL()+path); code != 200 || body != want {
 			t.Errorf("GET %s = %d %q, want %q", path, code, body, want)
 		}
+	}
+}
+
+func TestAnUpgradePassesThroughAPool(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+		line, _ := buffered.ReadString('\n')
+		fmt.Fprint(conn, "you said "+line)
+	}))
+	defer origin.Close()
+	c := Defaults()
+	addPool(t, &c, "default", origin.URL)
+	s := startReloading(t, c)
+	conn, err := net.Dial("tcp", s.frontOn.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+	from := bufio.NewReader(conn)
+	response, err := http.ReadResponse(from, nil)
+	if err != nil || response.StatusCode != 101 {
+		t.Fatalf("answer = %v, %v; want 101", response, err)
+	}
+	fmt.Fprint(conn, "hello\n")
+	if said, err := io.ReadAll(from); string(said) != "you said hello\n" || err != nil {
+		t.Errorf("then %q, %v; want what was said", said, err)
+	}
+}
+
+func TestServersOfAPoolProveWhoTheyAre(t *testing.T) {
+	a := newAuthority(t)
+	cert, key, _ := a.issue(t, "origin", "origin.example")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(hello))
+	origin.EnableHTTP2 = true
+	origin.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	origin.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	origin.StartTLS()
+	defer origin.Close()
+	for _, test := range []struct {
+		ca, name string
+		code     int
+		body     string
+	}{{a.path("ca"), "origin.example", 200, "hello by HTTP/2.0\n"}, {a.path("ca"), "other.example", 502, ""}, {"", "origin.example", 502, ""}} {
+		c := Defaults()
+		addPool(t, &c, "default", origin.URL).TLS = PoolTLS{CA: test.ca, ServerName: test.name}
+		s := startReloading(t, c)
+		if code, body := get(t, client(t, false), s.URL()); code != test.code || test.body != "" && body != test.body {
+			t.Errorf("ca %q, server-name %s: %d %q, want %d %q", test.ca, test.name, code, body, test.code, test.body)
+		}
+	}
+}
+
+func TestTheOnlyPoolIsTheDefaultOneWhateverItsName(t *testing.T) {
+	c := Defaults()
+	addPool(t, &c, "shop", named(t, "shop"))
+	s := startReloading(t, c)
+	if code, body := get(t, client(t, false), s.URL()+"/a"); code != 200 || body != "shop /a" {
+		t.Errorf("GET /a = %d %q, want it from the only pool", code, body)
 	}
 }
 
@@ -236,4 +311,104 @@ func TestWhatIsNotInForceAnyMoreIsClosedAfterTheLongestLoad(t *testing.T) {
 	if _, err := old.RoundTrip(request); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("the pool that is not in force any more: %v, want it closed", err)
 	}
+}
+
+// watching counts the pools whose servers are asked how they are.
+func watching(t *testing.T) int {
+	t.Helper()
+	var stacks bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(stacks.String(), "upstream.(*Pool).watch(")
+}
+
+func TestNoPoolStaysOpenForNothing(t *testing.T) {
+	before := watching(t)
+	c := Defaults()
+	addPool(t, &c, "default", named(t, "default")).Health.Path = "/"
+	s := startReloading(t, c)
+	if open := watching(t) - before; open != 1 {
+		t.Fatalf("%d pools are open, want 1", open)
+	}
+
+	addPool(t, &s.next, "good", named(t, "good")).Health.Path = "/"
+	addPool(t, &s.next, "bad", named(t, "bad")).TLS.CA = "/nonexistent"
+	if err := s.site.Reload(s.next); err == nil {
+		t.Error("Reload = nil with a pool that is of no use")
+	}
+	if open := watching(t) - before; open != 1 {
+		t.Errorf("%d pools are open after a pool that is of no use, want 1", open)
+	}
+
+	s.next.Origins = s.next.Origins[:2]
+	set(t, &s.next, "max-loads", "1")
+	if err := s.site.Reload(s.next); err == nil {
+		t.Error("Reload = nil with what the cache cannot change")
+	}
+	if open := watching(t) - before; open != 1 {
+		t.Errorf("%d pools are open after a reload that the cache refused, want 1", open)
+	}
+
+	set(t, &s.next, "max-loads", "256")
+	s.next.Origins = s.next.Origins[1:]
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if open := watching(t) - before; open != 2 {
+		t.Errorf("%d pools are open after a reload, want the new one and the one that may still be used", open)
+	}
+	s.stop()
+	if err := <-s.done; err != nil {
+		t.Fatal(err)
+	}
+	if open := watching(t) - before; open != 0 {
+		t.Errorf("%d pools are open after the end, want none", open)
+	}
+}
+
+func TestAPoolIsOpenedAnewWhenAFileOfItsChanged(t *testing.T) {
+	a := newAuthority(t)
+	c := Defaults()
+	addPool(t, &c, "default", "https://127.0.0.1:1").TLS.CA = a.path("ca")
+	s := startReloading(t, c)
+	for _, test := range []struct {
+		change func()
+		same   bool
+	}{
+		{func() {}, true},
+		{func() { writePEM(t, a.path("ca"), "CERTIFICATE", newAuthority(t).cert.Raw) }, false},
+		{func() { set(t, &s.next, "origin.idle-timeout", "1s") }, false},
+		{func() { set(t, &s.next, "pass-ttl", "1s") }, true},
+	} {
+		before := s.site.origins["default"]
+		test.change()
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if same := s.site.origins["default"] == before; same != test.same {
+			t.Errorf("the pool is the same: %v, want %v", same, test.same)
+		}
+	}
+}
+
+func TestAPoolThatTookTooLongIsBlamed(t *testing.T) {
+	done := make(chan struct{})
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}))
+	defer origin.Close()
+	defer close(done)
+	c := Defaults()
+	set(t, &c, "load-timeout", "50ms")
+	set(t, &c, "origin.connect-timeout", "50ms")
+	addPool(t, &c, "default", origin.URL)
+	s := startReloading(t, c)
+	if code, _ := get(t, client(t, false), s.URL()); code != 504 {
+		t.Errorf("a request that takes too long = %d, want 504", code)
+	}
+	waitFor(t, func() bool { return s.site.origins["default"].pool.Stats().Servers[0].Failures > 0 })
 }

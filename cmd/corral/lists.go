@@ -67,9 +67,8 @@ func (r *fileReader) origins(node *yaml.Node) {
 		}
 		seen[name] = r.place(key)
 		pool := server.NewPool(name)
-		pool.Place = r.place(key)
 		r.entry(entry, "origins."+name, "an origin", pool.Settings())
-		r.config.From["origins."+name] = pool.Place
+		r.config.From["origins."+name] = r.place(key)
 		r.config.Origins = append(r.config.Origins, pool)
 	}
 }
