@@ -68,7 +68,7 @@ func (x *exchange) answer(a answer) decision {
 // age tells how old an answer is and how it came about.
 func (x *exchange) age(a *answer, code int) {
 	v := a.item.Value
-	age := v.policy.Age + a.info.Age
+	age := v.age + a.info.Age
 	if a.hit() {
 		x.tellHit(a, age)
 	} else {
@@ -99,7 +99,7 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 		s.FwdStatus = v.forwarded()
 	}
 	if !a.info.Kept {
-		s.Detail = v.policy.Reason.String()
+		s.Detail = v.reason.String()
 	}
 	return s
 }

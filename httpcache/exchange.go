@@ -234,7 +234,7 @@ func (x *exchange) fresh(found *finding) bool {
 // deliver answers with what a fetch brought, unless the request is for a part
 // of what is too large to be kept.
 func (x *exchange) deliver(a answer) decision {
-	if x.wantsPart() && !a.info.Kept && a.item.Value.policy.Reason == httpsem.ReasonTooLarge {
+	if x.wantsPart() && !a.info.Kept && a.item.Value.reason == httpsem.ReasonTooLarge {
 		x.d.large.add(x.f.name, a.item.Value, x.d.now(), x.route.PassTTL)
 		closeBody(a.item)
 		return x.sliced(a.item.Value)
@@ -341,10 +341,10 @@ func (found *finding) fwd(f *fetch) httpsem.Fwd {
 }
 
 func (found *finding) stored() httpsem.Stored {
-	policy := &found.item.Value.policy
+	v := found.item.Value
 	return httpsem.Stored{
-		Age: policy.Age + found.info.Age, TTL: found.info.TTL,
-		StaleFor: policy.StaleFor, MustRevalidate: policy.MustRevalidate,
+		Age: v.age + found.info.Age, TTL: found.info.TTL,
+		StaleFor: v.staleFor, MustRevalidate: v.mustRevalidate,
 	}
 }
 

@@ -93,12 +93,15 @@ func (f *fetch) prepare(x *exchange, found *finding) {
 
 // selected is what the request has in the fields that a response varies on.
 func (f *fetch) selected(v *response) string {
-	if fields := v.policy.Vary.Fields; !slices.Equal(fields, f.vary) {
+	if v.varying == nil {
+		return ""
+	}
+	if fields := v.varying.vary.Fields; !slices.Equal(fields, f.vary) {
 		header := f.incoming
-		if !v.unchanged || len(header["Connection"]) > 0 {
+		if !v.varying.unchanged || len(header["Connection"]) > 0 {
 			header = f.sent()
 		}
-		f.vary, f.selecting = fields, v.policy.Vary.Selecting(header)
+		f.vary, f.selecting = fields, v.varying.vary.Selecting(header)
 	}
 	return f.selecting
 }
@@ -127,7 +130,7 @@ func clean(h http.Header, private bool) {
 }
 
 // matches reports whether a response for the key is one for this request.
-func (f *fetch) matches(v *response) bool { return f.selected(v) == v.selecting }
+func (f *fetch) matches(v *response) bool { return f.selected(v) == v.selecting() }
 
 // variant is the name of the request's own response, given one that varies;
 // empty when it would be too long.
@@ -152,8 +155,8 @@ func abridged(selecting string) string {
 
 // follow notes which variants the address has, given one of them.
 func (f *fetch) follow(v *response) {
-	if v.variants != nil {
-		f.variants = v.variants
+	if v.varying != nil {
+		f.variants = v.varying.variants
 	}
 }
 
@@ -213,7 +216,7 @@ func (f *fetch) load(ctx context.Context, name string, prev *corral.Item[*respon
 // request's variant it would, by a date, confirm the wrong thing, and of a body
 // that still arrives nobody knows whether it will be whole.
 func (f *fetch) confirmable(prev *corral.Item[*response]) bool {
-	return whole(prev) && f.content == nil && prev.Value.policy.Vary.Selecting(f.sent()) == prev.Value.selecting
+	return whole(prev) && f.content == nil && prev.Value.vary().Selecting(f.sent()) == prev.Value.selecting()
 }
 
 // validate asks whether what is stored is still current. It is not done when
@@ -324,7 +327,7 @@ func (f *fetch) item(x httpsem.Exchange, name string, prev *corral.Item[*respons
 	}
 	tags := append([]string{f.tag}, f.tags(header)...)
 	f.separate(header, f.leaders(&policy))
-	v := &response{status: status, policy: policy, fields: pack(header), selecting: policy.Vary.Selecting(f.sent()), unchanged: sentUnchanged(policy.Vary), length: length}
+	v := newResponse(status, &policy, header, f.sent(), length)
 	item := corral.Item[*response]{
 		Value: v, Jitter: -1, Tags: tags,
 		TTL: policy.TTL(), StaleFor: policy.StaleFor, StaleOnError: policy.StaleOnError, StaleOnOutage: policy.StaleOnOutage,
@@ -422,20 +425,21 @@ func (f *fetch) separate(header http.Header, names []string) {
 
 // keepVariant sees to it that an address does not have too many variants.
 func (f *fetch) keepVariant(v *response, name string, prev *corral.Item[*response]) {
-	if len(v.policy.Vary.Fields) == 0 {
+	if v.varying == nil {
 		return
 	}
-	v.variants = f.variants
-	if v.variants == nil && prev != nil {
-		v.variants = prev.Value.variants
+	of := f.variants
+	if of == nil && prev != nil && prev.Value.varying != nil {
+		of = prev.Value.varying.variants
 	}
-	if v.variants == nil {
-		v.variants = new(variants)
+	if of == nil {
+		of = new(variants)
 	}
+	v.varying.variants = of
 	if name == f.name {
 		return // the first one, by which the others are found
 	}
-	if oldest := v.variants.add(name[len(f.name):], f.c.MaxVariants); oldest != "" {
+	if oldest := of.add(name[len(f.name):], f.c.MaxVariants); oldest != "" {
 		f.d.cache.Invalidate(context.Background(), f.name+oldest) // of this process alone, without waiting
 	}
 }

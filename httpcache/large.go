@@ -74,6 +74,6 @@ func (t *route) sliceable(v *response) (of httpsem.Parts, ok bool) {
 	if of, ok = httpsem.PartsOf(header); ok {
 		_, ok = httpsem.Combine(of, of)
 	}
-	return of, ok && v.fields.get("Accept-Ranges") == "bytes" && len(v.policy.Vary.Fields) == 0 &&
+	return of, ok && v.fields.get("Accept-Ranges") == "bytes" && v.varying == nil &&
 		t.MaxObjectBytes >= 2*sliceBytes
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral/internal/httpsem"
 )
@@ -13,17 +14,58 @@ import (
 // response is what is stored under a key beside the body. It is shared by all
 // who are answered with it and not changed.
 type response struct {
-	status    int
-	fields    fields // as httpsem.StoredHeader gives them
-	policy    httpsem.Policy
-	selecting string    // the fields of the request that Vary names, as they were sent
-	unchanged bool      // these fields are sent as they come
-	variants  *variants // of the address, when the response varies
-	trailer   *trailer  // of an answer for one; nil: none
-	length    int64     // of the body by its Content-Length; -1: not said
-	confirmed bool      // by the origin's 304
+	fields fields // as httpsem.StoredHeader gives them
+	length int64  // of the body by its Content-Length; -1: not said
 
-	told atomic.Pointer[told] // what the last hit was told
+	// Of its policy, as far as the cache does not have it.
+	age      time.Duration // when the header arrived
+	staleFor time.Duration
+
+	varying *varying             // nil: it answers every request for its address
+	trailer *trailer             // of an answer for one; nil: none
+	told    atomic.Pointer[told] // what the last hit was told
+
+	status         int
+	reason         httpsem.Reason // why it is not kept
+	mustRevalidate bool
+	confirmed      bool // by the origin's 304
+}
+
+// A varying response answers only requests that have the same in some fields.
+type varying struct {
+	vary      httpsem.Vary
+	selecting string    // what these fields were, as they were sent
+	unchanged bool      // they are sent as they come
+	variants  *variants // of the address
+}
+
+// newResponse makes a response of what was judged. sent is the header of the
+// request.
+func newResponse(status int, policy *httpsem.Policy, header, sent http.Header, length int64) *response {
+	v := &response{
+		fields: pack(header), length: length, age: policy.Age, staleFor: policy.StaleFor,
+		status: status, reason: policy.Reason, mustRevalidate: policy.MustRevalidate,
+	}
+	if len(policy.Vary.Fields) > 0 {
+		v.varying = &varying{vary: policy.Vary, selecting: policy.Vary.Selecting(sent), unchanged: sentUnchanged(policy.Vary)}
+	}
+	return v
+}
+
+// vary says which fields of the request chose the response.
+func (v *response) vary() httpsem.Vary {
+	if v.varying == nil {
+		return httpsem.Vary{}
+	}
+	return v.varying.vary
+}
+
+// selecting is what these fields were.
+func (v *response) selecting() string {
+	if v.varying == nil {
+		return ""
+	}
+	return v.varying.selecting
 }
 
 // A trailer is what Trailer announced of an answer. Its values are written by
@@ -47,10 +89,19 @@ func (v *response) forwarded() int {
 	return v.status
 }
 
-// structBytes is what a response costs without its fields, in bytes.
-const structBytes = 256
+// What a response costs in bytes, without its fields, and more if it varies.
+const (
+	structBytes  = 144
+	varyingBytes = 128
+)
 
-func (v *response) size() int64 { return structBytes + int64(len(v.selecting)) + v.fields.size() }
+func (v *response) size() int64 {
+	n := structBytes + v.fields.size()
+	if v.varying != nil {
+		n += varyingBytes + int64(len(v.varying.selecting))
+	}
+	return n
+}
 
 // fields are a header in three allocations, one of which others share: the
 // map of net/http takes several times the room of what is in it.
