@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"time"
 )
 
 // client is who makes a request: the peer of its connection, or, as far as that
@@ -63,9 +65,10 @@ func (c *config) scheme(r *http.Request) string {
 }
 
 // mayFetch reports whether the client may make the cache fetch another address
-// in this minute. Those of an IPv6 network of 64 bits, which one machine may
-// have to itself, count as one.
-func (x *exchange) mayFetch() bool {
+// in this minute, or wait for one that is being fetched, until fetched is
+// called. Those of an IPv6 network of 64 bits, which one machine may have to
+// itself, count as one.
+func (x *exchange) mayFetch(name string) bool {
 	if x.c.KeysPerMinute == 0 {
 		return true
 	}
@@ -77,5 +80,50 @@ func (x *exchange) mayFetch() bool {
 	hash := fnv.New64a()
 	bytes := addr.As16()
 	binary.Write(hash, binary.BigEndian, bytes[:])
-	return x.d.fresh.allow(hash.Sum64(), x.c.KeysPerMinute, x.d.now())
+	return x.d.fresh.begin(name, hash.Sum64(), x.c.KeysPerMinute, x.d.now())
+}
+
+func (x *exchange) fetched(name string) {
+	if x.c.KeysPerMinute > 0 {
+		x.d.fresh.end(name)
+	}
+}
+
+// newcomers count the addresses that each client makes the cache fetch in a
+// minute. A client is counted by a hash: two that share one share its limit.
+type newcomers struct {
+	mu       sync.Mutex
+	minute   int64
+	counts   [4096]int
+	fetching map[string]int // the entries that are waited for, and by how many
+}
+
+// begin notes that a client waits for an entry. It counts if nobody does yet;
+// over the limit it may not.
+func (n *newcomers) begin(name string, client uint64, limit int, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if minute := now.Unix() / 60; minute != n.minute {
+		n.minute, n.counts = minute, [len(n.counts)]int{}
+	}
+	if n.fetching[name] == 0 {
+		count := &n.counts[client%uint64(len(n.counts))]
+		if *count == limit {
+			return false
+		}
+		*count++
+	}
+	if n.fetching == nil {
+		n.fetching = map[string]int{}
+	}
+	n.fetching[name]++
+	return true
+}
+
+func (n *newcomers) end(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fetching[name]--; n.fetching[name] == 0 {
+		delete(n.fetching, name)
+	}
 }

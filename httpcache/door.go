@@ -37,7 +37,7 @@ type door struct {
 	cache  *corral.Cache[*response]
 	load   time.Duration // the cache's LoadTimeout: no route's may be longer
 	now    func() time.Time
-	fresh  freshKeys
+	fresh  newcomers
 	large  large
 	passes bool  // what is shared with nobody goes by itself, with all that its client sent
 	client bool  // it is the client that asks: no proxy names itself to the origin
@@ -190,21 +190,4 @@ func closeBody(item corral.Item[*response]) {
 	if item.Body != nil {
 		item.Body.Close()
 	}
-}
-
-// freshKeys count the addresses that each client makes the cache fetch in a
-// minute. A client is counted by a hash: two that share one share its limit.
-type freshKeys struct {
-	minute atomic.Int64
-	counts [4096]atomic.Int32
-}
-
-// allow counts one more, and reports whether it is within the limit.
-func (k *freshKeys) allow(client uint64, limit int, now time.Time) bool {
-	if minute := now.Unix() / 60; k.minute.Swap(minute) != minute {
-		for i := range k.counts {
-			k.counts[i].Store(0)
-		}
-	}
-	return k.counts[client%uint64(len(k.counts))].Add(1) <= int32(limit)
 }

@@ -176,13 +176,16 @@ func (x *exchange) shared() (out decision) {
 			break
 		}
 		if !found.ok || found.info.TTL <= 0 {
-			if !found.ok && !x.mayFetch() {
+			if !found.ok && !x.mayFetch(found.name) {
 				return x.tooMany()
 			}
 			f.prepare(x, &found)
 		}
 		item, info, err := x.d.cache.GetWith(ctx, found.name, f, x.demand(&found)...)
 		f.hints.end()
+		if !found.ok {
+			x.fetched(found.name)
+		}
 		if errors.Is(err, corral.ErrPassed) {
 			return x.pass(found.name, found.fwd(f))
 		}
