@@ -17,7 +17,7 @@ const (
 	entryBytes = 208
 	moreBytes  = 144
 	markBytes  = 96
-	bodyBytes  = 320
+	bodyBytes  = 128
 	tagBytes   = 18 // a string header and its slot
 )
 
