@@ -116,7 +116,7 @@ func speaksH2C(h http.Header) bool {
 // 9111, section 4.4), before the client can have seen it.
 func (x *exchange) passed(code int, header http.Header, status httpsem.Status) error {
 	for _, key := range httpsem.Invalidated(x.key, code, header) {
-		if err := x.d.cache.InvalidateTags(x.r.Context(), key.String()); err != nil {
+		if err := x.d.cache.InvalidateTags(x.r.Context(), x.c.tag(key)); err != nil {
 			return err
 		}
 	}

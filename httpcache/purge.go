@@ -34,7 +34,7 @@ var ErrPurge = errors.New("httpcache: invalid purge")
 
 // target gives what a purge concerns in the cache: the tag of each address is
 // its key for GET, and keys of other methods begin with theirs.
-func (what *Purge) target() (tags, prefixes []string, err error) {
+func (what *Purge) target(c *config) (tags, prefixes []string, err error) {
 	named := 0
 	for _, is := range []bool{what.URL != "", what.Prefix != "", len(what.Tags) > 0, what.All} {
 		if is {
@@ -50,7 +50,7 @@ func (what *Purge) target() (tags, prefixes []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return []string{key.String()}, nil, nil
+		return []string{c.tag(key)}, nil, nil
 	case what.Prefix != "":
 		key, err := addressOf("Prefix", what.Prefix)
 		if err != nil {
@@ -97,7 +97,7 @@ func addressOf(field, text string) (httpsem.Key, error) {
 // request that comes later is given an answer that was fetched before, and
 // none that is being fetched is kept.
 func (d *door) Purge(ctx context.Context, what Purge) error {
-	tags, prefixes, err := what.target()
+	tags, prefixes, err := what.target(d.config.Load())
 	if err != nil {
 		return err
 	}

@@ -150,6 +150,13 @@ func (c *config) route(key *httpsem.Key) (t *route, plain bool) {
 	return c.standard, plain
 }
 
+// tag gives the tag of all that is stored for an address, by its key for GET.
+func (c *config) tag(key httpsem.Key) string {
+	t, _ := c.route(&key)
+	key.Target = t.Key.filter(key.Target)
+	return key.String()
+}
+
 // filter takes the parameters out of a target's query that are not to be in
 // the key. What a name with percent-encoding means is not looked at: it is not
 // dropped, and does not stay because of KeepQuery.
