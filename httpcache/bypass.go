@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ func (p *Proxy) newAlone() *httputil.ReverseProxy {
 		ModifyResponse: p.passed,
 		ErrorHandler:   p.notPassed,
 		ErrorLog:       errorLog,
+		BufferPool:     &buffers,
 	}
 }
 
@@ -61,9 +63,16 @@ type prompt struct {
 
 func (w prompt) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
-	if status >= 200 {
+	if status >= 200 && !w.short() {
 		w.control.Flush()
 	}
+}
+
+// short reports whether an answer's body is one that comes at once, usually with
+// the header, which then goes on with it in one write.
+func (w prompt) short() bool {
+	length, err := strconv.Atoi(w.Header().Get("Content-Length"))
+	return err == nil && 0 < length && length <= bufferBytes
 }
 
 func (w prompt) Write(p []byte) (int, error) {

@@ -459,8 +459,7 @@ func (f *fetch) stream(item corral.Item[*response], res *http.Response, name str
 	}
 	item.Tail = func(_ context.Context, w io.Writer) error {
 		defer res.Body.Close()
-		_, err := io.Copy(w, res.Body)
-		return err
+		return copyAll(w, res.Body)
 	}
 	return item
 }
