@@ -97,9 +97,9 @@ func newTransport(o Options) *http.Transport {
 // Reload puts other options in force for all requests from now on; what is
 // running goes on under those it began with. What sizes the cache stays as it
 // is: MaxBytes, MaxObjectBytes of the Options, MaxKeyBytes, MaxLoads,
-// MaxWaiters, MaxWaitersPerKey, TailTimeout, Name, Logger and Now. A change of
-// one of them, or anything else that is wrong, is an error, and changes
-// nothing.
+// MaxWaiters, MaxWaitersPerKey and TailTimeout; so do Private, Name, Logger and
+// Now. A change of one of them, or anything else that is wrong, is an error, and
+// changes nothing. What is stored stays as it was judged.
 func (d *door) Reload(o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
@@ -113,6 +113,7 @@ func (d *door) Reload(o Options) error {
 		}
 	}
 	same("Name", old.Name, c.Name)
+	same("Private", old.Private, c.Private) // what is kept for one user is not for others
 	same("MaxBytes", old.MaxBytes, c.MaxBytes)
 	same("MaxObjectBytes", old.MaxObjectBytes, c.MaxObjectBytes)
 	same("MaxKeyBytes", old.MaxKeyBytes, c.MaxKeyBytes)

@@ -19,8 +19,8 @@ type Proxy struct {
 // NewProxy makes a reverse proxy. It makes no request: an origin that is down
 // is 502 until it is up.
 func NewProxy(o Options) (*Proxy, error) {
-	if o.Origin == nil && o.Validate() == nil {
-		return nil, errors.New("httpcache: Options.Origin is nil: set it, as http://127.0.0.1:9000")
+	if err := needsOrigin(&o); err != nil {
+		return nil, err
 	}
 	p := new(Proxy)
 	p.passes = true
@@ -29,6 +29,23 @@ func NewProxy(o Options) (*Proxy, error) {
 	}
 	p.alone = p.newAlone()
 	return p, nil
+}
+
+// needsOrigin refuses options by which a Proxy would send requests wherever their
+// Host says.
+func needsOrigin(o *Options) error {
+	if o.Origin == nil && o.Validate() == nil {
+		return errors.New("httpcache: Options.Origin is nil: set it, as http://127.0.0.1:9000")
+	}
+	return nil
+}
+
+// Reload is Reload of any door.
+func (p *Proxy) Reload(o Options) error {
+	if err := needsOrigin(&o); err != nil {
+		return err
+	}
+	return p.door.Reload(o)
 }
 
 // ServeHTTP implements http.Handler.

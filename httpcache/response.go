@@ -108,6 +108,7 @@ func (v *response) size() int64 {
 type fields struct {
 	names  []string // sorted; a name with several values stands several times
 	values []string // parts of one text
+	shared bool     // names belongs to others as well, and is not counted
 }
 
 // pack makes fields of a header.
@@ -120,7 +121,7 @@ func pack(h http.Header) fields {
 		}
 	}
 	slices.Sort(names)
-	names = shapes.intern(names)
+	names, shared := shapes.intern(names)
 	var text strings.Builder
 	text.Grow(length)
 	ends := make([]int, 0, len(names))
@@ -132,7 +133,7 @@ func pack(h http.Header) fields {
 			}
 		}
 	}
-	f, all, start := fields{names, make([]string, len(names))}, text.String(), 0
+	f, all, start := fields{names, make([]string, len(names)), shared}, text.String(), 0
 	for i, end := range ends {
 		f.values[i] = all[start:end]
 		start = end
@@ -169,14 +170,21 @@ func (f *fields) get(name string) string {
 }
 
 func (f *fields) size() (n int64) {
-	for _, value := range f.values {
+	for i, value := range f.values {
 		n += int64(16 + len(value))
+		if !f.shared {
+			n += int64(16 + len(f.names[i]))
+		}
 	}
 	return n
 }
 
-// maxShapes bounds the sets of names that responses share.
-const maxShapes = 4096
+// maxShapes and maxShapeBytes bound the sets of names that responses share, and
+// the length of one.
+const (
+	maxShapes     = 4096
+	maxShapeBytes = 2 << 10
+)
 
 // shapes are the sets of field names that are in use. Responses of one origin
 // have few.
@@ -187,28 +195,39 @@ type shapeTable struct {
 	known map[string][]string
 }
 
-func (t *shapeTable) intern(names []string) []string {
+// intern gives a set of names that is equal to one, and whether others share it.
+func (t *shapeTable) intern(names []string) (own []string, shared bool) {
 	joined := strings.Join(names, "\n")
+	if len(joined) > maxShapeBytes || strings.Count(joined, "\n") != len(names)-1 { // one of them has a line feed
+		return cloned(names), false
+	}
 	t.mu.RLock()
 	known, ok := t.known[joined]
 	t.mu.RUnlock()
 	if ok {
-		return known
+		return known, true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.known) < maxShapes {
-		if t.known == nil {
-			t.known = map[string][]string{}
-		}
-		own := make([]string, len(names))
-		for i, name := range names { // the origin's text would keep its whole header in memory
-			own[i] = strings.Clone(name)
-		}
-		t.known[strings.Clone(joined)] = own
-		return own
+	own = cloned(names)
+	if len(t.known) >= maxShapes {
+		return own, false
 	}
-	return slices.Clone(names)
+	if t.known == nil {
+		t.known = map[string][]string{}
+	}
+	t.known[strings.Clone(joined)] = own
+	return own, true
+}
+
+// cloned copies names out of the origin's text, which would keep its whole
+// header in memory.
+func cloned(names []string) []string {
+	own := make([]string, len(names))
+	for i, name := range names {
+		own[i] = strings.Clone(name)
+	}
+	return own
 }
 
 // variants are the names under which the responses of one address are kept
