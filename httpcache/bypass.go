@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +35,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, x *exchange, dec
 		x: x, marked: decision.marked, control: http.NewResponseController(w),
 		status: httpsem.Status{Cache: x.c.Name, Fwd: decision.fwd, Detail: decision.reason.String()},
 	}
-	p.alone.ServeHTTP(prompt{w, way.control}, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
+	out := &prompt{ResponseWriter: w, control: way.control}
+	defer out.end()
+	p.alone.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), passageKey{}, way)))
 }
 
 func (p *Proxy) newAlone() *httputil.ReverseProxy {
@@ -53,36 +54,6 @@ func (p *Proxy) newAlone() *httputil.ReverseProxy {
 		BufferPool:     &buffers,
 	}
 }
-
-// A prompt ResponseWriter sends on what the origin sends at once. A negative
-// FlushInterval would, by a timer and a mutex for each answer.
-type prompt struct {
-	http.ResponseWriter
-	control *http.ResponseController
-}
-
-func (w prompt) WriteHeader(status int) {
-	w.ResponseWriter.WriteHeader(status)
-	if status >= 200 && !w.short() {
-		w.control.Flush()
-	}
-}
-
-// short reports whether an answer's body is one that comes at once, usually with
-// the header, which then goes on with it in one write.
-func (w prompt) short() bool {
-	length, err := strconv.Atoi(w.Header().Get("Content-Length"))
-	return err == nil && 0 < length && length <= bufferBytes
-}
-
-func (w prompt) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.control.Flush() // an error shows at the next Write
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (w prompt) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // overrides are fields by which a POST says which method it stands for. Its
 // answer is nobody else's, so they may go on; a GET's would be, later.
