@@ -160,6 +160,10 @@ func TestNewCertificatesAreNoticedAndBrokenOnesAreNot(t *testing.T) {
 	if got := shown(); got != first {
 		t.Fatalf("certificate %d, want %d", got, first)
 	}
+	before := s.shown.shown.Load()
+	if s.shown.look(); s.shown.shown.Load() != before {
+		t.Error("files that are the same were read as new ones")
+	}
 	_, otherKey, _ := a.issue(t, "other", "a.example")
 	text, err := os.ReadFile(otherKey)
 	if err != nil {
