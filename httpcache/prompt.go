@@ -27,16 +27,23 @@ func (w *prompt) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 	switch {
 	case status < 200:
-	case w.short():
+	case comesAtOnce(w.Header()):
 		w.grace = time.AfterFunc(headerGrace, w.late)
 	default:
 		w.control.Flush()
 	}
 }
 
-// short reports whether an answer says that its body is short.
-func (w *prompt) short() bool {
-	length, err := strconv.Atoi(w.Header().Get("Content-Length"))
+// await lets a header that is written wait for its body.
+func (w *prompt) await() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.grace = time.AfterFunc(headerGrace, w.late)
+}
+
+// comesAtOnce reports whether an answer says that its body is short.
+func comesAtOnce(h http.Header) bool {
+	length, err := strconv.Atoi(h.Get("Content-Length"))
 	return err == nil && 0 < length && length <= bufferBytes
 }
 

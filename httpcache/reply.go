@@ -245,7 +245,18 @@ func copyBody(w http.ResponseWriter, body *corral.Body) {
 		}
 		return
 	}
-	out := &bodyWriter{to: w, control: http.NewResponseController(w), body: body}
+	control := http.NewResponseController(w)
+	if comesAtOnce(w.Header()) {
+		out := &prompt{ResponseWriter: w, control: control}
+		defer out.end()
+		out.await()
+		if _, err := body.WriteTo(out); err != nil {
+			out.FlushError() // without a header clients would ask again by themselves
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
+	out := &bodyWriter{to: w, control: control, body: body}
 	if arrived, whole := body.Len(); arrived == 0 && !whole {
 		out.control.Flush()
 	}

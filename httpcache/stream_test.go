@@ -123,7 +123,11 @@ func TestWaitersReadAlongWhileTheOriginStillSends(t *testing.T) {
 			first.want("two")
 			second.want("two")
 			third := w.read("/p")
-			if cache := third.res.Header.Get("Cache-Status"); cache != "Corral;hit;ttl=60" {
+			hit := "Corral;hit;ttl=60"
+			if fields[2] == "Content-Length" { // the first header has waited a millisecond for its body
+				hit = "Corral;hit;ttl=59"
+			}
+			if cache := third.res.Header.Get("Cache-Status"); cache != hit {
 				t.Errorf("Cache-Status of a late one = %q", cache)
 			}
 			third.want("onetwo")
@@ -136,7 +140,7 @@ func TestWaitersReadAlongWhileTheOriginStillSends(t *testing.T) {
 				r.wantEnd(nil)
 			}
 			synctest.Wait()
-			w.get("/p").want(t, 200, "onetwoend", "Corral;hit;ttl=60")
+			w.get("/p").want(t, 200, "onetwoend", hit)
 			w.wantCalls(1)
 		})
 	}
@@ -291,7 +295,7 @@ func TestAFetchEndsWithItsLastClientUnlessMostHasCome(t *testing.T) {
 				}
 				o.pieces <- "67890"
 				synctest.Wait()
-				w.get("/p").want(t, 200, "1234567890", "Corral;hit;ttl=60")
+				w.get("/p").want(t, 200, "1234567890", "Corral;hit;ttl=59")
 				w.wantCalls(1)
 			})
 		})
