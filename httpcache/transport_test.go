@@ -773,7 +773,10 @@ func TestATransportRefusesWhatIsAProxys(t *testing.T) {
 	if err := transport.Reload(httpcache.Options{MaxBytes: 1 << 20, Origin: &url.URL{Scheme: "http", Host: "origin.test"}}); err == nil {
 		t.Error("Reload took an Origin")
 	}
-	if err := transport.Reload(httpcache.Options{MaxBytes: 1 << 20, Private: true}); err != nil {
+	if err := transport.Reload(httpcache.Options{MaxBytes: 1 << 20, Private: true}); err == nil {
+		t.Error("Reload made answers of many those of one")
+	}
+	if err := transport.Reload(httpcache.Options{MaxBytes: 1 << 20, StoreCookies: true}); err != nil {
 		t.Error(err)
 	}
 }
