@@ -52,11 +52,11 @@ func (x *exchange) answer(a answer) decision {
 		x.ranged(&out, v)
 	}
 	x.age(&a, out.code)
-	if out.part != nil && a.info.Source == corral.Loaded && a.info.Kept {
-		x.d.readOn(a.name) // the next one wants another part of it
-	}
-	if out.body != nil && (out.bare || out.part != nil) && a.info.Source == corral.Loaded && a.info.Kept {
-		x.d.readOn(a.name)
+	if out.bare || out.part != nil {
+		out.trailer = nil // which comes with the end of the whole
+		if out.body != nil && a.info.Source == corral.Loaded && a.info.Kept {
+			x.d.readOn(a.name) // the next one wants it, or another part of it
+		}
 	}
 	if out.bare && out.body != nil {
 		out.close()

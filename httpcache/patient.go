@@ -52,8 +52,14 @@ func (w *patient) wait() { w.control.SetWriteDeadline(time.Now().Add(w.timeout))
 
 func (w *patient) WriteHeader(status int) {
 	w.wait()
-	if status >= 200 && (w.doubtful || w.untaken()) {
-		w.Header().Set("Connection", "close")
+	if status >= 200 {
+		header := w.Header()
+		if w.doubtful || w.untaken() {
+			header.Set("Connection", "close")
+		}
+		if _, typed := header["Content-Type"]; !typed {
+			header["Content-Type"] = nil // else net/http guesses at what the origin left open
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
