@@ -13,7 +13,7 @@ import (
 
 const answersIntroduction = `# What an answer says: Cache-Status
 
-Written by ` + "`go generate ./internal/docgen`" + ` from what the proxy of ` + "`corral serve`" + ` answers in a test; do not edit.
+Written by ` + "`go generate ./internal/docgen`" + ` from what the proxy of ` + "`corral serve`" + ` answers in a test; do not edit. The daemon itself adds an ` + "`X-Request-Id`" + `.
 
 Every answer says in ` + "`Cache-Status`" + ` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) what was done for it, and why. The access log has the same text.
 
@@ -60,8 +60,17 @@ func isCurrent(t *testing.T, name, text string) {
 		}
 	}
 	have, err := os.ReadFile(path)
-	if err != nil || string(have) != text {
-		t.Fatalf("%s is not what the code says (%v): run go generate ./internal/docgen", name, err)
+	if err != nil {
+		t.Fatalf("%v: run go generate ./internal/docgen", err)
+	}
+	lines, wanted := strings.Split(string(have), "\n"), strings.Split(text, "\n")
+	for i := range min(len(lines), len(wanted)) {
+		if lines[i] != wanted[i] {
+			t.Fatalf("%s:%d is\n%s\nand the code says\n%s\nrun go generate ./internal/docgen", name, i+1, lines[i], wanted[i])
+		}
+	}
+	if len(lines) != len(wanted) {
+		t.Fatalf("%s has %d lines and the code says %d: run go generate ./internal/docgen", name, len(lines), len(wanted))
 	}
 }
 

@@ -44,7 +44,10 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 	isCurrent(t, "docs/options.md", b.String())
 }
 
-var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+var (
+	link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code = regexp.MustCompile("(?s)```.*?```")
+)
 
 // Every link of the documentation to a file of the project leads somewhere.
 func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {
@@ -66,7 +69,7 @@ func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+		for _, match := range link.FindAllStringSubmatch(code.ReplaceAllString(string(text), ""), -1) {
 			target, anchor, _ := strings.Cut(match[1], "#")
 			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
 				continue
@@ -110,6 +113,30 @@ func TestAStructThatIsNotThereIsAnError(t *testing.T) {
 	for _, write := range []func(dir, name string) (string, error){Struct, Settings} {
 		if _, err := write(".", "Nothing"); err == nil {
 			t.Error("no error")
+		}
+	}
+}
+
+var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// The Go of the HTTP guide is that of the examples, which run.
+func TestTheGoOfTheGuideIsThatOfTheExamples(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join(root, "docs/http.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := os.ReadFile(filepath.Join(root, "httpcache/example_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := goBlock.FindAllStringSubmatch(string(guide), -1)
+	if len(blocks) != 3 {
+		t.Fatalf("found %d blocks, want one for each door", len(blocks))
+	}
+	for _, block := range blocks {
+		indented := "\t" + strings.ReplaceAll(strings.TrimSuffix(block[1], "\n"), "\n", "\n\t") + "\n"
+		if !strings.Contains(string(examples), indented) {
+			t.Errorf("no example has\n%s", block[1])
 		}
 	}
 }

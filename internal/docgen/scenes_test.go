@@ -93,7 +93,7 @@ var chapters = []struct {
 			text:   "From the cache. `ttl` is what is left of the lifetime, in seconds.",
 			origin: says("pan", "Cache-Control", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(12 * time.Second)
 				s.curl("/products/7")
 			},
@@ -111,7 +111,7 @@ var chapters = []struct {
 			text:   "What is stored is for another `Accept-Language` (`vary-miss`); this variant is stored beside it.",
 			origin: says("Pfanne", "Cache-Control", "max-age=60", "Vary", "Accept-Language"),
 			act: func(s *stage) {
-				s.ask([]string{"-H", "Accept-Language: en", "/products/7"})
+				s.before("-H", "Accept-Language: en", "/products/7")
 				s.curl("-H", "Accept-Language: de", "/products/7")
 			},
 		}, {
@@ -119,7 +119,7 @@ var chapters = []struct {
 			text:   "What is stored had expired. The origin was asked whether it is still current, said 304, and it is fresh again.",
 			origin: validating("pan", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(70 * time.Second)
 				s.curl("/products/7")
 			},
@@ -128,7 +128,7 @@ var chapters = []struct {
 			text:   "What was stored had expired and had no validator, or had changed.",
 			origin: says("pan", "Cache-Control", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(70 * time.Second)
 				s.curl("/products/7")
 			},
@@ -137,7 +137,7 @@ var chapters = []struct {
 			text:   "It expired 6 seconds ago (`ttl=-6`), and its `stale-while-revalidate` lets it be given at once; behind this answer one request fetches it anew.",
 			origin: after(time.Second, says("pan", "Cache-Control", "max-age=60, stale-while-revalidate=30")),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(65 * time.Second)
 				s.curl("/products/7")
 				s.wait(2 * time.Second)
@@ -147,7 +147,7 @@ var chapters = []struct {
 			text:   "The client has it already: its condition is answered from the cache.",
 			origin: validating("pan", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.curl("-H", `If-None-Match: "v7"`, "/products/7")
 			},
 		}, {
@@ -155,7 +155,7 @@ var chapters = []struct {
 			text:   "A part of what is stored whole.",
 			origin: says("All work and no play.", "Cache-Control", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/novel"})
+				s.before("/novel")
 				s.curl("-r", "4-7", "/novel")
 			},
 		}, {
@@ -172,7 +172,7 @@ var chapters = []struct {
 			text:   "It is stored and fresh, and the client's `no-cache` (`max-age`, `min-fresh`) does not take it (`request`).",
 			origin: says("pan", "Cache-Control", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(12 * time.Second)
 				s.curl("-H", "Cache-Control: no-cache", "/products/7")
 			},
@@ -204,6 +204,15 @@ var chapters = []struct {
 			text:   "The origin says that it is for one user.",
 			origin: says("your cart", "Cache-Control", "private, max-age=60"),
 			act:    curl("/cart"),
+		}, {
+			title:  "May be shared again",
+			text:   "An earlier answer was for one, so requests go by themselves. This one could have been for all; the next will be.",
+			origin: says("your cart", "Cache-Control", "private"),
+			act: func(s *stage) {
+				s.before("/cart")
+				s.origin = says("the cart is closed", "Cache-Control", "max-age=60")
+				s.curl("/cart")
+			},
 		}, {
 			title:  "A cookie is set",
 			text:   "`Set-Cookie` would give one user's session to all. `store-cookies` is for origins that mean it.",
@@ -312,7 +321,7 @@ var chapters = []struct {
 			text:   "The origin was asked and failed (`fwd-status`); `stale-if-error` lets what is stored stand in. For a second nobody asks it again.",
 			origin: says("pan", "Cache-Control", "max-age=60, stale-if-error=600"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(70 * time.Second)
 				s.fails()
 				s.curl("/products/7")
@@ -323,7 +332,7 @@ var chapters = []struct {
 			text:   "Nobody answers at the origin: the cache is *disconnected* (RFC 9111, section 4.2.4), and what is stored is given however old it is, unless a directive forbids that or `stale-if-error` sets a limit.",
 			origin: says("pan", "Cache-Control", "max-age=60"),
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.wait(2 * time.Hour)
 				s.vanish()
 				s.curl("/products/7")
@@ -357,6 +366,7 @@ var chapters = []struct {
 				w.Header().Set("Content-Length", "1000")
 				says("pan", "Cache-Control", "max-age=60")(w, r)
 				http.NewResponseController(w).Flush()
+				time.Sleep(time.Second)
 				panic(http.ErrAbortHandler)
 			},
 			act: curl("/products/7"),
@@ -385,7 +395,7 @@ var chapters = []struct {
 			origin:  says("pan", "Cache-Control", "max-age=60"),
 			options: func(o *httpcache.Options) { o.KeysPerMinute = 1 },
 			act: func(s *stage) {
-				s.ask([]string{"/products/7"})
+				s.before("/products/7")
 				s.curl("/products/8")
 			},
 		}, {

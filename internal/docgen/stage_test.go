@@ -93,7 +93,16 @@ func (s *stage) say(remark string) { fmt.Fprintf(&s.terminal, "# %s\n", remark) 
 
 // curl is that command, with -i: it knows -H, -r, -b, -d, -X, -o and
 // --request-target. The last argument is the path.
-func (s *stage) curl(args ...string) { s.show(s.ask(args)) }
+func (s *stage) curl(args ...string) {
+	s.show(s.ask(args))
+	synctest.Wait()
+}
+
+// before is curl, unseen.
+func (s *stage) before(args ...string) {
+	s.ask(args)
+	synctest.Wait()
+}
 
 // begin is curl in the background, unseen. It returns when nothing more happens
 // until time passes.
