@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 )
 
 // A collection is how the Go collector is set.
@@ -71,7 +72,7 @@ func collectionFor(maxBytes Bytes, getenv func(string) string) collection {
 }
 
 // ballast stays for as long as the process lives.
-var ballast []byte
+var ballast atomic.Pointer[[]byte]
 
 // CacheBytes is how much of max-bytes the cache may hold.
 func CacheBytes(maxBytes Bytes) Bytes { return Bytes(float64(maxBytes) * cacheShare) }
@@ -85,7 +86,8 @@ func BoundMemory(config Config) (memoryLimit, gogc string) {
 		debug.SetMemoryLimit(c.limit)
 		memoryLimit = Bytes(c.limit).String()
 	}
-	ballast = make([]byte, c.ballast)
+	bytes := make([]byte, c.ballast)
+	ballast.Store(&bytes)
 	if c.percent > 0 {
 		debug.SetGCPercent(c.percent)
 		gogc = strconv.Itoa(c.percent)
