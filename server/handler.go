@@ -18,7 +18,9 @@ import (
 //
 //	H1. What a request may still use stays open: a backend that is in force, or
 //	    was within the load-timeout before. Guarded by mu.
-//	H2. Reload changes all or nothing.
+//	H2. Reload changes all or nothing, and nothing after Shutdown.
+//	H3. What was opened is closed: by Shutdown, at the end of its time in retired,
+//	    or at once when nothing comes of a Reload.
 type Site struct {
 	*httpcache.Proxy
 	log     *slog.Logger
@@ -28,6 +30,7 @@ type Site struct {
 	config  Config                   // in force
 	origins backends                 // in force
 	retired map[*backend]*time.Timer // not in force any more, and when they are closed
+	closed  bool                     // by Shutdown
 }
 
 // NewHandler makes the Site of a valid Config. Whoever calls it calls Shutdown
@@ -54,6 +57,9 @@ func NewHandler(config Config, log *slog.Logger) (*Site, error) {
 func (s *Site) Reload(config Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("server: the site is shut down")
+	}
 	if problem := config.tooPatient(s.longest); problem != nil {
 		return problem
 	}
@@ -98,6 +104,7 @@ func (s *Site) Shutdown(ctx context.Context) error {
 		b.close()
 	}
 	clear(s.retired)
+	s.closed = true
 	s.origins.closeOthersThan(nil)
 	return err
 }

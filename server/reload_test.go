@@ -349,7 +349,7 @@ func TestNoPoolStaysOpenForNothing(t *testing.T) {
 	}
 
 	set(t, &s.next, "max-loads", "256")
-	s.next.Origins = s.next.Origins[1:]
+	s.next.Origins = s.next.Origins[1:2]
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -357,6 +357,10 @@ func TestNoPoolStaysOpenForNothing(t *testing.T) {
 	s.stop()
 	if err := <-s.done; err != nil {
 		t.Fatal(err)
+	}
+	addPool(t, &s.next, "late", named(t, "late")).Health.Path = "/"
+	if err := s.Reload(); err == nil {
+		t.Error("Reload = nil after the end")
 	}
 	if open := watching(t) - before; open != 0 {
 		t.Errorf("%d pools are open after the end, want none", open)
