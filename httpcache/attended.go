@@ -43,6 +43,11 @@ func (t attended) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, up.fault(ctx, err)
 	}
 	way.fetch.status.Store(int64(res.StatusCode))
+	if !tidy(res.Header) {
+		res.Body.Close()
+		cancel(nil)
+		return nil, errNoAnswer
+	}
 	if res.StatusCode != http.StatusSwitchingProtocols { // there the connection is all that is left
 		res.Body = newDownload(res.Body, tailTimeout, cancel)
 	}

@@ -287,7 +287,7 @@ func (f *fetch) ask(ctx context.Context, header http.Header) (httpsem.Exchange, 
 	f.status.Store(int64(res.StatusCode))
 	x.Status, x.Response = res.StatusCode, res.Header
 	switch {
-	case res.StatusCode < 200: // 101, which nobody asked for, or no status at all
+	case res.StatusCode < 200 || !tidy(res.Header): // 101, which nobody asked for, no status at all, or no end
 		res.Body.Close()
 		return x, nil, outage(errNoAnswer)
 	case isFailure(res.StatusCode):

@@ -17,10 +17,11 @@ import (
 // common request while neither is the more specific one are refused.
 //
 // A path is matched as it was sent. One that servers read in different ways
-// (an empty or dot segment, a semicolon or backslash, an encoded slash, dot,
-// semicolon, backslash, percent sign or NUL, or one of them in an overlong form
-// of UTF-8) goes to the origin by itself while there are rules: a rule for
-// /static/* must not be led to /static/..%2faccount.
+// (an empty segment, one of dots and encoded bytes alone, a semicolon or
+// backslash, an encoded slash, dot, semicolon, backslash, percent sign or NUL,
+// or one of them in an overlong form of UTF-8) goes to the origin by itself
+// while there are rules: a rule for /static/* must not be led to
+// /static/..%2faccount.
 type Rule struct {
 	// Name of the rule in errors. Default: its host, path and methods.
 	Name string
@@ -336,11 +337,8 @@ func ambiguousPath(path string) bool {
 		case '\\', ';':
 			return true
 		case '/':
-			rest := path[i+1:]
-			if rest != "" && rest[0] == '/' {
-				return true
-			}
-			if rest == "." || rest == ".." || strings.HasPrefix(rest, "./") || strings.HasPrefix(rest, "../") {
+			segment, _, inner := strings.Cut(path[i+1:], "/")
+			if segment == "" && inner || dotted(segment) {
 				return true
 			}
 		case '%':
@@ -350,6 +348,23 @@ func ambiguousPath(path string) bool {
 		}
 	}
 	return false
+}
+
+// dotted reports whether a segment is made of dots and encoded bytes alone: to
+// those who trim what they decode, ..%20 is a way up.
+func dotted(segment string) bool {
+	dots := false
+	for i := 0; i < len(segment); i++ {
+		switch segment[i] {
+		case '.':
+			dots = true
+		case '%':
+			i += 2
+		default:
+			return false
+		}
+	}
+	return dots
 }
 
 // overlong reports whether a path begins with an encoded byte of ASCII in more
