@@ -60,7 +60,7 @@ func film(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=3600")
 	w.Header().Set("Content-Type", "video/mp4")
 	w.Header().Set("Etag", `"cut-1"`)
-	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("All work and no play.\n", 250_000)))
+	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("All work and no play.\n", 100_000)))
 }
 
 func curl(args ...string) func(*stage) { return func(s *stage) { s.curl(args...) } }
@@ -162,7 +162,7 @@ var chapters = []struct {
 			title:   "A range of what is too large",
 			text:    "The file is larger than `max-object-bytes`, and is kept in slices of 1 MiB instead. The first range is told by the origin how large it is, and has a slice of it fetched; the next one in that slice is a hit.",
 			origin:  film,
-			options: func(o *httpcache.Options) { o.MaxObjectBytes = 4 << 20 },
+			options: func(o *httpcache.Options) { o.MaxObjectBytes = 2 << 20 },
 			act: func(s *stage) {
 				s.curl("-r", "2000000-2000011", "/film.mp4")
 				s.curl("-r", "2000012-2000021", "/film.mp4")
@@ -184,7 +184,7 @@ var chapters = []struct {
 		}, {
 			title:  "Too large to be kept",
 			text:   "Those who come while it arrives still share the one fetch.",
-			origin: film, options: func(o *httpcache.Options) { o.MaxObjectBytes = 4 << 20 },
+			origin: film, options: func(o *httpcache.Options) { o.MaxObjectBytes = 2 << 20 },
 			act: curl("-o", "film.mp4", "/film.mp4"),
 		}, {
 			title:   "A POST whose content is in its key",
@@ -309,9 +309,9 @@ var chapters = []struct {
 			origin: func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Cache-Control", "max-age=3600")
 				w.Header().Set("Content-Type", "video/mp4")
-				http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("All work and no play.\n", 250_000)))
+				http.ServeContent(w, r, "", time.Time{}, strings.NewReader(strings.Repeat("All work and no play.\n", 100_000)))
 			},
-			options: func(o *httpcache.Options) { o.MaxObjectBytes = 4 << 20 },
+			options: func(o *httpcache.Options) { o.MaxObjectBytes = 2 << 20 },
 			act:     curl("-r", "2000000-2000011", "/film.mp4"),
 		},
 	}},
