@@ -358,6 +358,7 @@ func TestNoPoolStaysOpenForNothing(t *testing.T) {
 	if err := <-s.done; err != nil {
 		t.Fatal(err)
 	}
+	s.next.Origins = nil
 	addPool(t, &s.next, "late", named(t, "late")).Health.Path = "/"
 	if err := s.Reload(); err == nil {
 		t.Error("Reload = nil after the end")
