@@ -94,7 +94,8 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 	}
 	switch {
 	case a.info.Source == corral.Stale: // it covers the failure of this request's fetch
-		s.Fwd, s.FwdStatus, s.Detail = httpsem.FwdStale, int(a.f.status.Load()), "origin-failed"
+		s.Fwd, s.FwdStatus = httpsem.FwdStale, int(a.f.status.Load())
+		_, s.Detail, _ = explain(a.info.Err)
 	case v.forwarded() != code:
 		s.FwdStatus = v.forwarded()
 	}
@@ -133,7 +134,7 @@ func (x *exchange) tellHit(a *answer, age time.Duration) {
 	if a.info.Err != nil || len(x.header["Cache-Status"]) > 0 {
 		s := httpsem.Status{Cache: x.c.Name, Hit: true, TTL: a.info.TTL, HasTTL: true}
 		if a.info.Err != nil {
-			s.Detail = "origin-failed"
+			_, s.Detail, _ = explain(a.info.Err)
 		}
 		x.tell(s)
 		return

@@ -66,7 +66,7 @@ func TestWhatIsStaleStandsInWhileTheOriginIsAway(t *testing.T) {
 								want = got{status: 200, body: stale}
 							}
 							g.want(t, want.status, want.body, g.cache())
-							if test.gives && !strings.Contains(g.cache(), fmt.Sprintf("ttl=%d;detail=origin-failed", -((test.after-time.Minute+time.Second-1)/time.Second))) {
+							if test.gives && !strings.Contains(g.cache(), fmt.Sprintf("ttl=%d;detail=%s", -((test.after-time.Minute+time.Second-1)/time.Second), map[string]string{"unreachable": "origin-unreachable", "closes": "origin-invalid"}[how])) {
 								t.Fatalf("Cache-Status = %q after %v", g.cache(), test.after)
 							}
 						}

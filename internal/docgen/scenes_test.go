@@ -438,7 +438,7 @@ var details = [][2]string{
 	{"expired", "Expired when it was sent."},
 	{"slow-fetch", "Perhaps expired while it was fetched."},
 	{"too-large", "Larger than `max-object-bytes`, or than what is left of `max-bytes`."},
-	{"origin-failed", "The origin answered with 500, 502, 503, 504 or 429, or gave no answer."},
+	{"origin-failed", "The origin answered with 500, 502, 503, 504 or 429."},
 	{"origin-unreachable", "502: no connection to the origin."},
 	{"origin-invalid", "502: it closed without an answer, or sent what is not HTTP."},
 	{"origin-timeout", "504: no header within `load-timeout`."},

@@ -15,14 +15,14 @@ const (
 )
 
 // Tags gives the names under which a response can be purged, each once, in the
-// order in which they stand in the given fields: Surrogate-Key separates them
-// by spaces, all other fields by commas. They mean the same wherever they
+// order in which they stand in the given fields: Surrogate-Key and xkey separate
+// them by spaces, all other fields by commas. They mean the same wherever they
 // stand, and case matters.
 func Tags(response http.Header, fields []string) []string {
 	var tags []string
 	for _, field := range fields {
 		separators := ","
-		if strings.EqualFold(field, "Surrogate-Key") {
+		if strings.EqualFold(field, "Surrogate-Key") || strings.EqualFold(field, "xkey") {
 			separators = " \t"
 		}
 		for _, line := range response.Values(field) {
