@@ -172,6 +172,7 @@ func TestContentThatStopsIsTheClientsFaultAndNobodyElses(t *testing.T) {
 	}{
 		{[]string{"Content-Length: 10\r\n\r\nfour"}, "408", 5 * time.Second},
 		{[]string{"Transfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n"}, "408", 5 * time.Second},
+		{[]string{"Content-Length: 10\r\n\r\n"}, "408", 5 * time.Second},
 		{[]string{"Content-Length: 10\r\n\r\nfo", "ur"}, "408", 9 * time.Second}, // it counts from the last piece
 		{[]string{"Transfer-Encoding: chunked\r\n\r\n4\r\nfour\r\nz\r\n"}, "400", 0},
 		{[]string{"Content-Length: 4\r\nConnection: close\r\n\r\nfo", "ur"}, "200", 4 * time.Second},
