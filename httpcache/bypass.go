@@ -137,7 +137,7 @@ func (way *passage) stillPassed(res *http.Response) {
 		Status: res.StatusCode, Response: res.Header, Requested: now.Add(-time.Duration(way.fetch.took.Load())), Received: now,
 	})
 	way.status.Detail = policy.Reason.String()
-	if policy.Outcome == httpsem.Keep || policy.Outcome == httpsem.Validate {
+	if policy.Outcome == httpsem.Keep {
 		x.d.cache.Invalidate(res.Request.Context(), way.marked)
 	}
 }
