@@ -62,6 +62,9 @@ func TestAttackErrorThatAHeaderCausesIsItsSendersAlone(t *testing.T) {
 	for _, status := range []int{400, 406, 413, 415, 417, 421, 426, 428, 431} {
 		for _, odd := range []string{strings.Repeat("x", 9000), "\xe4"} {
 			for name, setup := range setups {
+				if status > 400 && setup != nil { // what holds for one of them holds for all
+					continue
+				}
 				t.Run(http.StatusText(status)+" "+name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						w := open(t, memory{}, squeamish(status), setup)
