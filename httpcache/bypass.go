@@ -95,7 +95,7 @@ func speaksH2C(h http.Header) bool {
 // passed notes how an answer came about and ends what it makes invalid (RFC
 // 9111, section 4.4), before the client can have seen it.
 func (x *exchange) passed(code int, header http.Header, status httpsem.Status) error {
-	for _, key := range httpsem.Invalidated(x.key, code, header) {
+	for _, key := range x.invalidated(code, header) {
 		if err := x.d.cache.InvalidateTags(x.r.Context(), x.c.tag(key)); err != nil {
 			return err
 		}
@@ -105,6 +105,17 @@ func (x *exchange) passed(code int, header http.Header, status httpsem.Status) e
 	}
 	x.tellIn(header, status)
 	return nil
+}
+
+// invalidated are the keys that an answer makes invalid. A POST that a rule lets
+// be cached asks for something and changes nothing, also when it goes by itself:
+// else anybody could end the answers of others with one whose content is too
+// long.
+func (x *exchange) invalidated(code int, header http.Header) []httpsem.Key {
+	if x.key.Method == http.MethodPost && x.route.MaxContentBytes > 0 {
+		return nil
+	}
+	return httpsem.Invalidated(x.key, code, header)
 }
 
 func (p *Proxy) passed(res *http.Response) error {

@@ -3,6 +3,7 @@ package httpcache_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -100,5 +101,23 @@ func TestAnOriginThatIsGoneLetsAKeyRestThatIsForOne(t *testing.T) {
 		if asked == 0 {
 			t.Error("the origin was not asked")
 		}
+	})
+}
+
+func TestAPostThatMayBeCachedAndGoesByItselfEndsNobodysAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, memory{}, page("answer", "Cache-Control", "max-age=60"), func(o *httpcache.Options) {
+			o.Rules = []httpcache.Rule{{Path: "/search", MaxContentBytes: 4}}
+		})
+		post := func(content, cache string) {
+			t.Helper()
+			w.send(newRequest(t.Context(), "POST", "/search", strings.NewReader(content))).want(t, 200, "answer", cache)
+		}
+		post("four", "Corral;fwd=uri-miss;ttl=60;stored")
+		w.get("/search").want(t, 200, "answer", "Corral;fwd=uri-miss;ttl=60;stored")
+		post("longer", "Corral;fwd=bypass;detail=request-body")
+		post("four", "Corral;hit;ttl=60")
+		w.get("/search").want(t, 200, "answer", "Corral;hit;ttl=60")
+		w.wantCalls(3)
 	})
 }
