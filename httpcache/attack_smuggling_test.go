@@ -92,6 +92,9 @@ func TestAttackSmuggling(t *testing.T) {
 		{"target with a space", "GET /p /hidden HTTP/1.1\r\nHost: shop.test\r\n\r\n", "400"},
 		{"target with a tab", "GET /p\t/hidden HTTP/1.1\r\nHost: shop.test\r\n\r\n", "400"},
 		{"target with a request", "GET /p%20HTTP/1.1%0d%0aHost:%20shop.test%0d%0a%0d%0aGET%20/hidden HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n", "200"}, // it stays encoded
+		{"host that is none", "GET /p HTTP/1.1\r\nHost: sh%6fp.test\r\n\r\n" + hidden, "400"},
+		{"target that is none", "GET /p%zz HTTP/1.1\r\nHost: shop.test\r\n\r\n" + hidden, "400"},
+		{"scheme of another connection", "GET https://shop.test/p HTTP/1.1\r\nHost: shop.test\r\n\r\n" + hidden, "421"},
 		{"line before the first", "\r\n" + hidden, "400"},
 		{"version", "GET /p HTTP/3.7\r\nHost: shop.test\r\n\r\n", "505"},
 		{"version in lower case", "GET /p http/1.1\r\nHost: shop.test\r\n\r\n", "400"},

@@ -16,7 +16,7 @@ import (
 )
 
 // largest is the largest body that is streamed: a gibibyte, or less under the
-// race detector, unless CORRAL_SOAK is set, as make soak does.
+// race detector, unless CORRAL_SOAK is set.
 func largest() int {
 	if underRace && os.Getenv("CORRAL_SOAK") == "" {
 		return 128 << 20
