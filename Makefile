@@ -25,8 +25,9 @@ test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, 
 	@$(MAKE) --no-print-directory lint unit examples bench-smoke fuzz
 	@echo "all tests passed"
 
-unit: ## Unit tests with the race detector
+unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race ./...
+	$(GO) test -run 'TestFault|TestAttack' ./httpcache
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
@@ -55,6 +56,7 @@ bench-http: ## Corral serve and its rivals side by side, with ratios and bars (B
 
 soak: ## What takes longer: stress and fuzzing for SOAKTIME
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
+	CORRAL_SOAK=1 $(GO) test -race -run TestFault -timeout $(SOAKTIME) ./httpcache
 	scripts/fuzz 30s
 
 docs: ## Write docs/options.md and docs/cache-status.md anew from the code
