@@ -27,11 +27,10 @@ type handlerTransport struct{ next http.Handler }
 // cache lets callers go at their deadline whatever a load does, and counts
 // those that stay.
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(r.Context())
-	c := newCall(ctx, cancel, r.Method)
-	go c.run(t.next, received(ctx, r))
+	c := newCall(r)
+	go c.run(t.next, received(r))
 	<-c.ready
-	if cause := context.Cause(r.Context()); cause != nil && c.err == nil {
+	if cause := context.Cause(c.ctx); cause != nil && c.err == nil {
 		c.res.Body.Close() // what a handler writes that was told to stop is no answer
 		return nil, cause
 	}
@@ -39,9 +38,9 @@ func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // received makes of a request that is sent one that has come in, as net/http
-// would make it of the same bytes. It tells of the client that there is none.
-func received(ctx context.Context, r *http.Request) *http.Request {
-	in := r.WithContext(callContext{ctx})
+// would make it of the same bytes. It tells of no client (K4).
+func received(r *http.Request) *http.Request {
+	in := r.WithContext(callContext{r.Context()})
 	in.Header = r.Header.Clone()
 	if agent, named := in.Header["User-Agent"]; named && agent == nil {
 		delete(in.Header, "User-Agent")
@@ -57,7 +56,7 @@ func received(ctx context.Context, r *http.Request) *http.Request {
 	if u, err := url.ParseRequestURI(in.RequestURI); err == nil {
 		in.URL = u
 	}
-	if m := mountOf(ctx); m != nil {
+	if m := mountOf(r.Context()); m != nil {
 		m.apply(in)
 	}
 	return in
@@ -93,10 +92,19 @@ const callBuffer = 2048
 
 // A call is the http.ResponseWriter of a handler that is called for everybody.
 // What it does and refuses is what net/http's does and refuses.
+//
+// Invariants:
+//
+//	K1. res or err is set once, by the handler's goroutine before ready closes;
+//	    whoever has received from ready reads them without a lock.
+//	K2. The body ends well only when the handler has returned of itself, with
+//	    its context alive and as many bytes written as it declared.
+//	K3. The handler's goroutine waits for a reader no longer than its context
+//	    lasts, and a reader no longer for it.
+//	K4. What the handler sees of a client is in the key, or the same for all.
 type call struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	head   bool // the request is for the header alone
+	ctx  context.Context // of the fetch: it ends when that does, and nobody reads the body any more
+	head bool            // the request is for the header alone
 
 	// Of the handler's goroutine.
 	header  http.Header
@@ -114,17 +122,15 @@ type call struct {
 	err   error
 }
 
-func newCall(ctx context.Context, cancel context.CancelFunc, method string) *call {
-	c := &call{ctx: ctx, cancel: cancel, head: method == http.MethodHead, header: http.Header{}, length: -1, ready: make(chan struct{})}
+func newCall(r *http.Request) *call {
+	c := &call{ctx: r.Context(), head: r.Method == http.MethodHead, header: http.Header{}, length: -1, ready: make(chan struct{})}
 	c.body, c.pipe = io.Pipe()
 	c.buffer = bufio.NewWriterSize(callBody{c}, callBuffer)
 	return c
 }
 
-// run is the goroutine of a call. It ends when the handler returns: nothing
-// that it writes can hold it up for longer than its context lasts.
+// run is the goroutine of a call. It ends when the handler returns (K3).
 func (c *call) run(next http.Handler, r *http.Request) {
-	defer c.cancel()
 	unblock := context.AfterFunc(c.ctx, func() { c.pipe.CloseWithError(context.Cause(c.ctx)) })
 	defer unblock()
 	returned := false
@@ -156,7 +162,7 @@ func (c *call) fail(value any) {
 }
 
 // finish ends the answer of a handler that has returned. One whose context had
-// ended may have returned for that reason, in the middle of its body.
+// ended may have returned for that reason, in the middle of its body (K2).
 func (c *call) finish() {
 	c.WriteHeader(http.StatusOK) // unless it has written one
 	c.done = true
@@ -254,7 +260,7 @@ func (c *call) answer(p []byte) {
 		Header: c.sent, ContentLength: c.length, Body: http.NoBody, Trailer: trailer,
 	}
 	if !c.head && bodied(c.status) && c.length != 0 {
-		res.Body = calledBody{c.body, c.cancel}
+		res.Body = c.body
 	}
 	c.res = res
 	close(c.ready)
@@ -264,7 +270,6 @@ func (c *call) answer(p []byte) {
 func (c *call) complete(p []byte, trailer bool) {
 	if !bodied(c.status) {
 		c.length = -1
-		c.sent.Del("Content-Length")
 		if c.status == http.StatusNotModified {
 			c.sent.Del("Content-Type")
 		}
@@ -280,8 +285,9 @@ func (c *call) complete(p []byte, trailer bool) {
 	}
 }
 
-// trailers takes the names of trailers out of a header; nil when there are
-// none. Those with http.TrailerPrefix, which are not announced, are dropped.
+// trailers gives the names of trailers that a header announces; nil when there
+// are none. Those with http.TrailerPrefix, which it does not, are dropped like
+// all fields whose name is no token.
 func trailers(h http.Header) (announced http.Header) {
 	for _, line := range h["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -291,12 +297,6 @@ func trailers(h http.Header) (announced http.Header) {
 			announced[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
 		}
 	}
-	for name := range h {
-		if strings.HasPrefix(name, http.TrailerPrefix) {
-			delete(h, name)
-		}
-	}
-	h.Del("Trailer")
 	return announced
 }
 
@@ -304,16 +304,4 @@ func trailers(h http.Header) (announced http.Header) {
 // 6.4.1).
 func bodied(code int) bool {
 	return code >= 200 && code != http.StatusNoContent && code != http.StatusNotModified
-}
-
-// calledBody ends the handler's context when nobody reads its body any more.
-type calledBody struct {
-	*io.PipeReader
-	cancel context.CancelFunc
-}
-
-// Close implements io.Closer.
-func (b calledBody) Close() error {
-	defer b.cancel()
-	return b.PipeReader.Close()
 }

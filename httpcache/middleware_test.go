@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
@@ -207,7 +208,7 @@ func (w *world) whole(method string) string {
 	for _, name := range []string{"Date", "Cache-Status"} {
 		header.Del(name)
 	}
-	if header.Get("Content-Length") == fmt.Sprint(len(body)) { // a cache may know it sooner
+	if method == "GET" && header.Get("Content-Length") == fmt.Sprint(len(body)) { // a cache may know it sooner
 		header.Del("Content-Length")
 	}
 	lines := []string{fmt.Sprintf("%d %d bytes %.20q, %v", res.StatusCode, len(body), body, err)}
@@ -347,6 +348,9 @@ func TestASharedCallKnowsNothingOfItsClient(t *testing.T) {
 			})
 		})
 		w.get("http://SHOP.test:80/a%2fb?q=1&q=2", "X-Real-Ip", "192.0.2.1", "X-Forwarded-For", "192.0.2.1", "If-None-Match", `"1"`, "Range", "bytes=0-1", "Accept", "text/html", "User-Agent", "test")
+		if synctest.Wait(); seen.Context().Err() == nil {
+			t.Error("its context lasts longer than the call")
+		}
 		if want := []any{nil, nil, true}; !slices.Equal(values, want) {
 			t.Errorf("context values %v, want %v", values, want)
 		}
@@ -470,7 +474,7 @@ func cached(t *testing.T, handler http.HandlerFunc) http.Handler {
 func TestWhatOtherHandlersRewriteIsInTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler := func(w http.ResponseWriter, r *http.Request) {
-			page(r.URL.Path+" "+r.PathValue("tenant"), "Cache-Control", "max-age=60")(w, r)
+			page(r.URL.Path+" "+r.PathValue("tenant")+r.URL.RawQuery, "Cache-Control", "max-age=60")(w, r)
 		}
 		w := openAround(t, memory{}, handler, nil, func(cache http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -483,11 +487,13 @@ func TestWhatOtherHandlersRewriteIsInTheKey(t *testing.T) {
 					with.Pattern = "/{tenant}"
 					with.SetPathValue("tenant", user)
 					with.URL.Path = "/x"
+				case "/query":
+					with.URL.RawQuery = "user=" + user
 				}
 				cache.ServeHTTP(w, with)
 			})
 		})
-		for _, test := range [][2]string{{"/me", "/users/%s "}, {"/tenant", "/x %s"}} {
+		for _, test := range [][2]string{{"/me", "/users/%s "}, {"/tenant", "/x %s"}, {"/query", "/query user=%s"}} {
 			for range 2 {
 				for _, user := range []string{"alice", "bob"} {
 					if g, want := w.get(test[0], "X-User", user), fmt.Sprintf(test[1], user); g.body != want {
@@ -496,7 +502,94 @@ func TestWhatOtherHandlersRewriteIsInTheKey(t *testing.T) {
 				}
 			}
 		}
-		w.wantCalls(4)
+		w.wantCalls(6)
+	})
+}
+
+func TestParametersThatAreDroppedAreDroppedFromARewrittenURLToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := openAround(t, memory{}, func(w http.ResponseWriter, r *http.Request) {
+			page(r.URL.String()+" "+r.RequestURI, "Cache-Control", "max-age=60")(w, r)
+		}, func(o *httpcache.Options) {
+			o.Rules = []httpcache.Rule{{Key: httpcache.KeyParts{DropQuery: []string{"utm_*"}}}}
+		}, func(cache http.Handler) http.Handler { return http.StripPrefix("/shop", cache) })
+		w.get("/shop/p?utm_a=1&b=2").want(t, 200, "/p?b=2 /shop/p?b=2", "Corral;fwd=uri-miss;ttl=60;stored")
+		w.get("/shop/p?b=2&utm_c=3").want(t, 200, "/p?b=2 /shop/p?b=2", "Corral;hit;ttl=60")
+	})
+}
+
+// A request that a shared call makes of another cache, under its own context, is
+// not mounted where the call is.
+func TestACallMayAskAnotherCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := cached(t, func(w http.ResponseWriter, r *http.Request) {
+			page(r.URL.Path, "Cache-Control", "max-age=60")(w, r)
+		})
+		w := openAround(t, memory{}, func(w http.ResponseWriter, r *http.Request) {
+			inner.ServeHTTP(w, newRequest(r.Context(), "GET", "/other", nil))
+		}, nil, func(cache http.Handler) http.Handler { return http.StripPrefix("/shop", cache) })
+		if g := w.get("/shop/p"); g.body != "/other" {
+			t.Errorf("%q, want /other", g.body)
+		}
+	})
+}
+
+func TestATrailerThatWasNotAnnouncedIsNobodys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := openHandler(t, memory{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(http.TrailerPrefix+"X-Sum", "42")
+			page("text", "Cache-Control", "max-age=60")(w, r)
+			flush(w)
+			time.Sleep(time.Second) // its length is not known yet: there may be trailers
+		}, nil)
+		for range 2 {
+			if got := w.whole("GET"); strings.Contains(got, "X-Sum") {
+				t.Errorf("there is a trailer:\n%s", got)
+			}
+		}
+		w.wantCalls(1)
+	})
+}
+
+// What net/http leaves out of a 304 must not reach what is stored.
+func TestAHandlersConfirmationChangesNeitherTypeNorLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := openHandler(t, memory{}, func(w http.ResponseWriter, r *http.Request) {
+			fields := []string{"Cache-Control", "max-age=60", "ETag", `"1"`}
+			if r.Header.Get("If-None-Match") == "" {
+				page("<html>", fields...)(w, r)
+				return
+			}
+			status(http.StatusNotModified, "", append(fields, "Content-Type", "text/wrong", "Content-Length", "1", "X-New", "1")...)(w, r)
+		}, nil)
+		w.get("/p")
+		time.Sleep(61 * time.Second)
+		g := w.get("/p")
+		g.want(t, 200, "<html>", "Corral;fwd=stale;fwd-status=304;ttl=60;stored")
+		if g.header.Get("Content-Type") != "text/html; charset=utf-8" || g.header.Get("Content-Length") != "6" || g.header.Get("X-New") != "1" {
+			t.Errorf("%v, want the type and length of what is stored and the new field", g.header)
+		}
+	})
+}
+
+// A handler that returns because its context has ended has said nothing of what
+// is stored.
+func TestAHeadThatTimesOutLeavesTheStoredGetAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := openHandler(t, memory{}, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "HEAD" {
+				w.Header().Set("ETag", `"to be confirmed"`)
+				<-r.Context().Done()
+				return
+			}
+			page("text", "Cache-Control", "max-age=60", "ETag", `"1"`)(w, r)
+		}, func(o *httpcache.Options) { o.LoadTimeout = time.Second })
+		w.get("/p")
+		time.Sleep(10 * time.Second)
+		w.do(context.Background(), "HEAD", "/p", "Cache-Control", "no-cache").
+			wantAt(t, time.Second, 504, "", "Corral;fwd=uri-miss;detail=origin-timeout")
+		synctest.Wait()
+		w.get("/p").want(t, 200, "text", "Corral;hit;ttl=49")
 	})
 }
 
@@ -625,6 +718,20 @@ func TestAPassCanBeHijacked(t *testing.T) {
 	}
 }
 
+// hijackable is a ResponseWriter whose connection can be taken.
+type hijackable struct{ recorder }
+
+func (w *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, nil }
+
+func TestNothingIsWrittenAfterAHijack(t *testing.T) {
+	cache := cached(t, func(w http.ResponseWriter, r *http.Request) { http.NewResponseController(w).Hijack() })
+	w := &hijackable{recorder{header: http.Header{}}}
+	cache.ServeHTTP(w, newRequest(context.Background(), "POST", "/p", nil))
+	if w.code != 0 {
+		t.Errorf("status %d was written", w.code)
+	}
+}
+
 func TestAnUnsafeMethodInvalidatesHoweverItIsAnswered(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"nothing":     func(http.ResponseWriter, *http.Request) {},
@@ -728,6 +835,13 @@ func TestAHandlerThatStopsWhenItsContextEndsHasNotAnswered(t *testing.T) {
 		}
 		w.get("/p").wantAt(t, 3*time.Second, 504, "the origin did not answer in time\n", "Corral;fwd=uri-miss;detail=origin-timeout")
 		w.wantCalls(2)
+	})
+}
+
+func TestAnErrorPageThatIsShorterThanItsLengthIsPassedOnToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := openHandler(t, memory{}, status(http.StatusInternalServerError, "half of", "Content-Length", "20"), nil)
+		w.get("/p").want(t, 500, "the origin answered 500 Internal Server Error\n", "Corral;fwd=uri-miss;detail=origin-failed")
 	})
 }
 
@@ -935,6 +1049,9 @@ func TestAMiddlewareKeysACacheablePostByItsContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := openHandler(t, memory{}, slowly(time.Second, func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
+			if r.GetBody != nil {
+				t.Error("the handler's request has GetBody, which is for clients")
+			}
 			page(fmt.Sprintf("%s %d %s %v", r.Method, r.ContentLength, body, err))(w, r)
 		}), func(o *httpcache.Options) {
 			o.Rules = []httpcache.Rule{{Path: "/search", Methods: []string{"POST"}, MaxContentBytes: 10, TTL: time.Minute}}

@@ -62,7 +62,8 @@ func rewritten(r *http.Request) bool {
 	return err != nil || sent.Path != r.URL.Path || sent.RawPath != r.URL.RawPath || sent.RawQuery != r.URL.RawQuery
 }
 
-// wildcards gives the names in a pattern of http.ServeMux.
+// wildcards gives the names in a pattern of http.ServeMux, "$" among them, which
+// has no value.
 func wildcards(pattern string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for {
@@ -71,7 +72,7 @@ func wildcards(pattern string) iter.Seq[string] {
 			if !found || !closed {
 				return
 			}
-			if name = strings.TrimSuffix(name, "..."); name != "$" && !yield(name) {
+			if !yield(strings.TrimSuffix(name, "...")) {
 				return
 			}
 			pattern = rest

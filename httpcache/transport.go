@@ -102,9 +102,6 @@ func asReceived(r *http.Request) *http.Request {
 	if in.Header == nil {
 		in.Header = http.Header{}
 	}
-	if in.ProtoMajor == 0 {
-		in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
-	}
 	if in.Host == "" {
 		in.Host = r.URL.Host
 	}

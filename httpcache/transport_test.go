@@ -275,29 +275,6 @@ func TestAContextThatEndsWhileABodyComesEndsThatBody(t *testing.T) {
 	})
 }
 
-// A rule's LoadTimeout is for the header: a body that takes longer is read to
-// its end, and the context under which it is read ends with it.
-func TestABodyMayTakeLongerThanTheLoadTimeoutOfItsRule(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newPiecewise("Cache-Control", "max-age=60")
-		u := openTransport(t, o.answer, func(o *httpcache.Options) {
-			o.Rules = []httpcache.Rule{{Path: "/p", LoadTimeout: time.Second}}
-		})
-		res, err := u.client.Get("http://shop.test/p")
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.pieces <- "one "
-		time.Sleep(10 * time.Second)
-		o.pieces <- "two"
-		close(o.pieces)
-		if body, err := io.ReadAll(res.Body); string(body) != "one two" || err != nil {
-			t.Errorf("%q, %v; want the whole body", body, err)
-		}
-		res.Body.Close()
-	})
-}
-
 func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	for name, test := range map[string]struct {
