@@ -63,6 +63,9 @@ func (f *fetch) sent() http.Header {
 			h.Del("Expect")
 			h.Del("Content-Length") // which net/http writes itself
 		}
+		if f.d.passes { // by its absence an origin behind TLS would redirect to where the request came from
+			h["X-Forwarded-Proto"] = []string{f.key.Scheme}
+		}
 		if !f.d.client {
 			httpsem.AppendVia(h, f.major, f.minor, f.c.Name)
 			if _, named := h["User-Agent"]; !named {

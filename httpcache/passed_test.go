@@ -121,3 +121,14 @@ func TestAPostThatMayBeCachedAndGoesByItselfEndsNobodysAnswer(t *testing.T) {
 		w.wantCalls(3)
 	})
 }
+
+func TestTheOriginLearnsTheSchemeThatIsInTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, memory{}, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Cache-Control", "max-age=60")
+			fmt.Fprint(rw, r.Header["X-Forwarded-Proto"])
+		}, nil)
+		w.get("/p", "X-Forwarded-Proto", "https").want(t, 200, "[http]", "Corral;fwd=uri-miss;ttl=60;stored")
+		w.get("/p").want(t, 200, "[http]", "Corral;hit;ttl=60")
+	})
+}

@@ -6,7 +6,7 @@ import (
 )
 
 // idlePause is how often it is looked whether the process is idle.
-const idlePause = 10 * time.Second
+const idlePause = 5 * time.Second
 
 // idleRequests is how many requests may end within idlePause in a process that
 // is idle: scrapers and checks of health do not keep it awake.

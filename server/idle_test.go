@@ -11,7 +11,7 @@ func TestMemoryIsGivenBackOnceAfterEachTimeOfActivity(t *testing.T) {
 		s, freed := new(Server), 0
 		go s.settle(t.Context(), func() { freed++ })
 		for _, step := range []struct {
-			ended, inFlight int64 // in the next ten seconds
+			ended, inFlight int64 // in the next idlePause
 			freed           int
 		}{
 			{0, 0, 0}, // nothing was done yet
