@@ -22,6 +22,9 @@ type prompt struct {
 }
 
 func (w *prompt) WriteHeader(status int) {
+	if status == http.StatusContinue {
+		return // net/http says it once, when the content is read
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ResponseWriter.WriteHeader(status)
