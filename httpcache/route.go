@@ -91,7 +91,11 @@ func (t *route) direct(target *url.URL) {
 	target.Scheme, target.Host = t.Origin.Scheme, t.Origin.Host
 	if prefix := strings.TrimSuffix(t.Origin.EscapedPath(), "/"); prefix != "" {
 		target.RawPath = prefix + target.EscapedPath()
-		target.Path = strings.TrimSuffix(t.Origin.Path, "/") + target.Path
+		plain := t.Origin.Path
+		if strings.HasSuffix(t.Origin.EscapedPath(), "/") { // and not %2F
+			plain = strings.TrimSuffix(plain, "/")
+		}
+		target.Path = plain + target.Path
 	}
 }
 

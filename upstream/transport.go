@@ -71,7 +71,11 @@ func (s *server) direct(target *url.URL) *url.URL {
 	to.Scheme, to.Host = s.url.Scheme, s.url.Host
 	if prefix := strings.TrimSuffix(s.url.EscapedPath(), "/"); prefix != "" && to.Opaque == "" {
 		to.RawPath = prefix + to.EscapedPath()
-		to.Path = strings.TrimSuffix(s.url.Path, "/") + to.Path
+		plain := s.url.Path
+		if strings.HasSuffix(s.url.EscapedPath(), "/") { // and not %2F
+			plain = strings.TrimSuffix(plain, "/")
+		}
+		to.Path = plain + to.Path
 	}
 	return &to
 }
