@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"metrics/prom":       {"", "upstream"},
 	"metrics/otel":       {""},
 	"httpcache":          {"", "internal/httpsem", "internal/unasked"},
-	"upstream":           {"internal/unasked"},
+	"upstream":           {"internal/httpsem", "internal/unasked"},
 	"server":             {"", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
 	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
 }

@@ -85,17 +85,8 @@ func (t *route) turn(ctx context.Context) (leave func(), err error) {
 
 // direct points a target at the route's origin, below the origin's own path.
 func (t *route) direct(target *url.URL) {
-	if t.Origin == nil {
-		return
-	}
-	target.Scheme, target.Host = t.Origin.Scheme, t.Origin.Host
-	if prefix := strings.TrimSuffix(t.Origin.EscapedPath(), "/"); prefix != "" {
-		target.RawPath = prefix + target.EscapedPath()
-		plain := t.Origin.Path
-		if strings.HasSuffix(t.Origin.EscapedPath(), "/") { // and not %2F
-			plain = strings.TrimSuffix(plain, "/")
-		}
-		target.Path = plain + target.Path
+	if t.Origin != nil {
+		httpsem.Direct(target, t.Origin)
 	}
 }
 

@@ -6,9 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
+	"github.com/corralcache/corral/internal/httpsem"
 	"github.com/corralcache/corral/internal/unasked"
 )
 
@@ -68,14 +68,6 @@ func dialer(o Options) func(ctx context.Context, network, address string) (net.C
 // byte for byte as it was.
 func (s *server) direct(target *url.URL) *url.URL {
 	to := *target
-	to.Scheme, to.Host = s.url.Scheme, s.url.Host
-	if prefix := strings.TrimSuffix(s.url.EscapedPath(), "/"); prefix != "" && to.Opaque == "" {
-		to.RawPath = prefix + to.EscapedPath()
-		plain := s.url.Path
-		if strings.HasSuffix(s.url.EscapedPath(), "/") { // and not %2F
-			plain = strings.TrimSuffix(plain, "/")
-		}
-		to.Path = plain + to.Path
-	}
+	httpsem.Direct(&to, s.url)
 	return &to
 }
