@@ -422,6 +422,8 @@ func TestEveryTailOfABulkLoadIsCalledOnceAlsoWhenNobodyWantsItsBody(t *testing.T
 				stays := ask(c, t.Context(), "stays")
 				if time.Sleep(time.Second); test.leave {
 					cancel()
+				} else { // GetMany lets bodies go, and an unread one may end before it is written
+					ask(c, t.Context(), "left")
 				}
 				<-answer
 				(<-stays).wantErr(t, test.err, 10*time.Second)
