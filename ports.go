@@ -43,6 +43,15 @@ type Request struct {
 	Refresh  bool          // nobody waits: a value is here, and a lease may be refused
 	Previous *Record       // what a refresh validates, without its value; else nil
 	Wait     time.Duration // for how long the caller is ready to be parked
+	// Lapsed says that the Keeper reported, when the caller arrived, that this
+	// process may not answer: Revision says nothing then, and a lease will not do.
+	Lapsed bool
+	// Behind gives, at the moment of the call and until Join has returned, the
+	// leases whose loads in this process wait for this Join, directly or
+	// through other loads: a ring of them over several processes is ErrCycle.
+	// It is never nil, calls neither Coordinator nor Lease, and may be called
+	// under the Coordinator's locks.
+	Behind func() []Lease
 }
 
 // An AnswerKind says which field of an Answer counts.
@@ -60,7 +69,9 @@ const (
 
 // An Answer is what Join came to.
 type Answer struct {
-	Kind       AnswerKind
+	Kind AnswerKind
+	// Record is the value. With AnswerLease it is one that is too old to be an
+	// answer, for the load to validate and for when it fails; or nil.
 	Record     *Record
 	Lease      Lease
 	Err        error
@@ -71,15 +82,23 @@ type Answer struct {
 // Fill, Fail, Pass and Abandon, whatever the loader does, and calls Extend every
 // second until then. Fail hands an error to all who wait; Abandon says that
 // nothing was computed, for a reason of this process alone (it closes, or a
-// limit of its own refuses), and that another is to have the lease. Lost is
-// closed when the lease is void: what is computed after that goes to this
-// process's own callers and is kept by nobody.
+// limit of its own refuses, or nobody wants it), and that another is to have the
+// lease. Lost is closed when the lease is void: what is computed after that goes
+// to this process's own callers and is kept by nobody.
+//
+// Leave says that nobody of this process waits for the value any more. The load
+// goes on: callers of other processes may wait. When nobody does, the
+// coordinator calls unwanted, at most once for each Leave, and the cache cancels
+// the load and abandons the lease, unless somebody of this process waits again.
+// Leave returns without waiting for that. unwanted may be called by Leave
+// itself, and under the coordinator's locks.
 type Lease interface {
 	Fill(ctx context.Context, record *Record) error
 	Fail(ctx context.Context, cause error, retryAfter time.Duration) error
 	Pass(ctx context.Context) error
 	Abandon(ctx context.Context) error
 	Extend(ctx context.Context) error
+	Leave(unwanted func())
 	Lost() <-chan struct{}
 }
 
@@ -116,7 +135,7 @@ type Revisioned interface {
 // A Record is a value on its way between processes or to a store: bytes and
 // remaining durations, no instants.
 type Record struct {
-	Value []byte
+	Value []byte // not written to once it is there
 	// Body reads the body of a value that has one; nil otherwise. Whoever
 	// receives the record closes it. BodySize is its length, -1 if unknown.
 	Body     io.ReadCloser
@@ -156,8 +175,9 @@ type Invalidation struct {
 	Target
 }
 
-// A Codec turns values into bytes for a Coordinator or a Store. Decode must
-// not keep its argument.
+// A Codec turns values into bytes for a Coordinator or a Store. The bytes are
+// written to by nobody once they are there, as a value is not: Decode may keep
+// its argument, and Encode return what the value holds.
 type Codec[V any] interface {
 	Encode(value V) ([]byte, error)
 	Decode(data []byte) (V, error)

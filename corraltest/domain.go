@@ -40,6 +40,7 @@ var errLeft = errors.New("corraltest: the process has left the domain")
 //	D4. Nobody is given a value that an invalidation in (v, s] concerns, and none
 //	    is kept that one in (v, now] concerns.
 //	D5. Invalidate returns nil only once every process has applied it, or left.
+//	D6. A holder that has left is told once, when nobody is parked.
 //
 // A process belongs to the domain from Process on until it leaves, or the
 // context of its Watch ends: an Invalidate waits for it also before its Watch
@@ -81,9 +82,10 @@ type grant struct {
 	lost  chan struct{}
 
 	// Guarded by d.mu.
-	parked []*parked
-	ended  bool
-	isLost bool
+	parked   []*parked
+	unwanted func() // of the last Leave, until it is called
+	ended    bool
+	isLost   bool
 }
 
 // parked is a Join that waits.
@@ -275,6 +277,7 @@ func (d *Domain) giveUp(wait *parked) {
 	defer d.mu.Unlock()
 	if k := d.keys[wait.request.Key]; k.lease != nil {
 		k.lease.parked = slices.DeleteFunc(k.lease.parked, func(other *parked) bool { return other == wait })
+		k.lease.unwantedLocked()
 	}
 	select {
 	case answer := <-wait.answer:
@@ -471,6 +474,24 @@ func (g *grant) Extend(context.Context) error {
 	}
 	g.timer.Reset(leaseLimit)
 	return nil
+}
+
+// Leave calls unwanted when nobody is parked, now or once the last one who is
+// has given up (D6).
+func (g *grant) Leave(unwanted func()) {
+	g.d.Log.Add(g.p.name, "leave", g.key)
+	g.d.mu.Lock()
+	defer g.d.mu.Unlock()
+	g.unwanted = unwanted
+	g.unwantedLocked()
+}
+
+// unwantedLocked tells the holder, if it has left, that nobody is parked.
+func (g *grant) unwantedLocked() {
+	if unwanted := g.unwanted; unwanted != nil && len(g.parked) == 0 {
+		g.unwanted = nil
+		unwanted()
+	}
 }
 
 // Lost is closed when the lease is void.

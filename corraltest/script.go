@@ -240,6 +240,7 @@ type Lease struct {
 	OnPass    func(ctx context.Context) error
 	OnAbandon func(ctx context.Context) error
 	OnExtend  func(ctx context.Context) error
+	OnLeave   func(unwanted func())
 
 	key  string
 	log  *Log
@@ -347,6 +348,15 @@ func (l *Lease) Extend(ctx context.Context) error {
 		return ErrLeaseLost
 	default:
 		return nil
+	}
+}
+
+// Leave notes that nobody waits in the cache. Without OnLeave somebody waits
+// elsewhere.
+func (l *Lease) Leave(unwanted func()) {
+	l.log.Add("leave", l.key)
+	if l.OnLeave != nil {
+		l.OnLeave(unwanted)
 	}
 }
 
