@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"internal/table":     {},
 	"internal/invariant": {},
 	"internal/httpsem":   {},
+	"internal/placement": {},
 	"internal/docgen":    {},
 	"internal/unasked":   {},
 	"corraltest":         {""},
