@@ -29,6 +29,14 @@ var mayImport = map[string][]string{
 	"upstream":           {"internal/httpsem", "internal/unasked"},
 	"server":             {"", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
 	"cmd/corral":         {"httpcache", "metrics/prom", "server"},
+	"codec":              {""},
+
+	"coordinator/cluster":                 {"", "internal/placement", "coordinator/cluster/core", "coordinator/cluster/internal/etcd", "coordinator/cluster/internal/peer"},
+	"coordinator/cluster/core":            {"", "internal/placement"},
+	"coordinator/cluster/sim":             {"", "internal/placement", "coordinator/cluster/core"},
+	"coordinator/cluster/internal/etcd":   {"", "internal/placement", "coordinator/cluster/core"},
+	"coordinator/cluster/internal/peer":   {"", "coordinator/cluster/core", "coordinator/cluster/internal/peerpb"},
+	"coordinator/cluster/internal/peerpb": {},
 }
 
 type listed struct {

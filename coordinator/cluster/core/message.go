@@ -189,6 +189,7 @@ type Recover struct {
 type Rejoin struct {
 	Flight  Flight
 	Key     string
+	Since   uint64 // its v is not below
 	Life    time.Duration
 	Idle    bool
 	Outcome *Outcome // nil: it is still being computed
@@ -216,10 +217,7 @@ type Probe struct {
 }
 
 // Cycle tells the node of a probe that it came home.
-type Cycle struct {
-	Ask uint64
-	On  Flight
-}
+type Cycle struct{ Ask uint64 }
 
 func (Join) message()       {}
 func (Leave) message()      {}

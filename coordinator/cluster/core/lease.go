@@ -1,0 +1,190 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// A renewal is what a node knows of its own lease.
+type renewal struct {
+	nonce   uint64          // the last one sent
+	nonces  map[uint64]Time // of those whose answers may still come: t0
+	pending []pendingLease
+	last    Time // t0 of the last that succeeded
+	waiting bool // for Renewed
+}
+
+// A pendingLease extends the lease once applied has caught up with what its
+// renewal read (C2).
+type pendingLease struct {
+	t0   Time
+	need uint64
+}
+
+// maxRenewals is how many renewals without an answer are remembered.
+const maxRenewals = 16
+
+// renewDue sends a renewal: the instant of this Step is its t0.
+func (c *Core) renewDue() {
+	r := &c.renewal
+	if r.waiting || c.draining {
+		return
+	}
+	r.waiting = true
+	r.nonce++
+	r.nonces[r.nonce] = c.now
+	for nonce := range r.nonces {
+		if nonce+maxRenewals <= r.nonce {
+			delete(r.nonces, nonce)
+		}
+	}
+	c.act(Renew{Nonce: r.nonce})
+}
+
+// renewed takes in the answer to a renewal. The record may show the nonce of an
+// earlier one, whose answer was lost: then the lease counts from that one's t0.
+func (c *Core) renewed(e Renewed) {
+	r := &c.renewal
+	r.waiting = false
+	if !e.OK {
+		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: renewTimer})
+		return
+	}
+	if e.Gone {
+		c.fence()
+		return
+	}
+	t0, known := r.nonces[e.Nonce]
+	if e.Nonce != r.nonce || !known {
+		c.timers.set(c.now, timer{kind: renewTimer})
+	} else {
+		c.timers.set(t0.Add(c.Times.Renew), timer{kind: renewTimer})
+	}
+	if !known {
+		return
+	}
+	for nonce := range r.nonces {
+		if nonce <= e.Nonce {
+			delete(r.nonces, nonce)
+		}
+	}
+	if t0.Sub(r.last) > 2*c.Times.Renew && !broken(TimersNotRestarted) {
+		for _, n := range c.nodes {
+			n.seen = c.now // an outage of ours says nothing about the others
+		}
+	}
+	r.last = t0
+	if broken(LeaseFromAnswer) {
+		t0 = c.now
+	}
+	r.pending = append(r.pending, pendingLease{t0, max(e.Table, e.Inv)})
+	c.extendLease()
+}
+
+// extendLease extends the lease as far as what has been applied allows.
+func (c *Core) extendLease() {
+	r := &c.renewal
+	before := c.until
+	r.pending = slices.DeleteFunc(r.pending, func(p pendingLease) bool {
+		if p.need > c.applied && !broken(LeaseBeforeApplied) {
+			return false
+		}
+		c.until = max(c.until, p.t0.Add(c.Times.Lease-c.Times.Guard))
+		return true
+	})
+	if len(r.pending) > maxRenewals {
+		r.pending = slices.Delete(r.pending, 0, len(r.pending)-maxRenewals)
+	}
+	if c.until == before {
+		return
+	}
+	c.timers.set(c.until, timer{kind: lapseTimer})
+	if c.restored != 0 && c.standing() {
+		c.note(Note{What: NoteRestored, Took: c.now.Sub(c.restored)})
+		c.restored = 0
+		c.readmit()
+		c.proposeSoon()
+	}
+}
+
+// lapse notices that the lease has run out. Who asked before it did keeps
+// waiting where another node may answer; here nobody may.
+func (c *Core) lapse() {
+	if c.restored != 0 || c.standing() {
+		return
+	}
+	c.restored = c.now
+	c.note(Note{What: NoteLapsed})
+	for _, id := range inOrder(c.asks) {
+		a := c.asks[id]
+		if a.sent == (Node{}) || a.sent == c.Self && a.on == (Flight{}) {
+			c.answer(a, Answered{Kind: KindUnavailable})
+		}
+	}
+}
+
+// fence ends this incarnation: the others take it for dead.
+func (c *Core) fence() {
+	if c.fenced {
+		return
+	}
+	c.note(Note{What: NoteFenced})
+	for _, id := range inOrder(c.asks) {
+		c.answer(c.asks[id], Answered{Kind: KindUnavailable})
+	}
+	for _, id := range flightsInOrder(c.held) {
+		c.lose(c.held[id])
+	}
+	c.fenced = true
+	if c.draining {
+		c.act(Drained{})
+	}
+	c.act(Fenced{})
+}
+
+// watchOver sets the timer that buries a node which does not renew.
+func (c *Core) watchOver(n *node) {
+	if n.timed || n.dead() || n.Node == c.Self {
+		return
+	}
+	n.timed = true
+	c.timers.set(n.seen.Add(c.patience()), timer{kind: takerTimer, name: n.Name, id: n.Incarnation})
+}
+
+// takerDue buries a node of which one revision has been seen for L + g, by a
+// node that renews itself.
+func (c *Core) takerDue(name string, incarnation uint64) {
+	n := c.nodes[name]
+	if n.Incarnation != incarnation || n.dead() {
+		return
+	}
+	n.timed = false
+	silent := c.now.Sub(n.seen)
+	renews := c.now.Sub(c.renewal.last) <= 2*c.Times.Renew || broken(TimersNotRestarted)
+	switch {
+	case silent < c.patience():
+		c.watchOver(n)
+	case !c.standing() || !renews || c.write != nil || c.draining:
+		n.timed = true
+		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: takerTimer, name: name, id: incarnation})
+	default:
+		n.timed = true
+		c.timers.set(c.now.Add(c.Times.Renew), timer{kind: takerTimer, name: name, id: incarnation}) // if this write fails
+		c.propose()
+	}
+}
+
+// silent reports whether a node is to be buried.
+func (c *Core) silent(n *node) bool {
+	return !n.dead() && n.Node != c.Self && c.now.Sub(n.seen) >= c.patience() && c.standing() &&
+		(c.now.Sub(c.renewal.last) <= 2*c.Times.Renew || broken(TimersNotRestarted))
+}
+
+// patience is for how long one revision of a record is seen before its node is
+// buried: the lease that it stands for is over by then, on any clock.
+func (c *Core) patience() time.Duration {
+	if broken(TakerTooEarly) {
+		return c.Times.Lease / 2
+	}
+	return c.Times.Lease + c.Times.Guard
+}
