@@ -1,0 +1,86 @@
+package etcd
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// quiet is the level of etcd's log that is passed on: what it calls
+// information is of use to those who mend etcd.
+const quiet = zapcore.WarnLevel
+
+// zapTo returns etcd's kind of logger, which writes into log.
+func zapTo(log *slog.Logger, least zapcore.Level, options ...zap.Option) *zap.Logger {
+	return zap.New(&slogCore{log: log.Handler(), least: least}, options...)
+}
+
+// A slogCore hands zap's records to a slog.Handler.
+type slogCore struct {
+	log   slog.Handler
+	least zapcore.Level
+}
+
+func (c *slogCore) Enabled(level zapcore.Level) bool {
+	return level >= c.least && c.log.Enabled(context.Background(), slogLevel(level))
+}
+
+func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
+	return &slogCore{log: c.log.WithAttrs(attributes(fields)), least: c.least}
+}
+
+func (c *slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	record := slog.NewRecord(entry.Time, slogLevel(entry.Level), "etcd: "+entry.Message, entry.Caller.PC)
+	record.AddAttrs(attributes(fields)...)
+	return c.log.Handle(context.Background(), record)
+}
+
+func (c *slogCore) Sync() error { return nil }
+
+func slogLevel(level zapcore.Level) slog.Level {
+	switch {
+	case level >= zapcore.ErrorLevel:
+		return slog.LevelError
+	case level == zapcore.WarnLevel:
+		return slog.LevelWarn
+	case level == zapcore.InfoLevel:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+func attributes(fields []zapcore.Field) []slog.Attr {
+	all := zapcore.NewMapObjectEncoder()
+	names := make([]string, 0, len(fields))
+	for _, field := range fields {
+		field.AddTo(all)
+		names = append(names, field.Key)
+	}
+	attrs := make([]slog.Attr, 0, len(fields))
+	for _, name := range names {
+		if value, ok := all.Fields[name]; ok {
+			attrs = append(attrs, slog.Any(name, value))
+		}
+	}
+	return attrs
+}
+
+// onFatal is what happens where etcd would end the process. The goroutine ends
+// instead, which is as safe: nothing that should have been saved is
+// acknowledged after it.
+type onFatal func(message string)
+
+func (f onFatal) OnWrite(entry *zapcore.CheckedEntry, _ []zapcore.Field) {
+	f(entry.Message)
+	runtime.Goexit()
+}
