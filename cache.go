@@ -39,6 +39,9 @@ type Cache[V any] struct {
 	standard windows
 	exact    func() int64 // nil: the coarse clock
 	draw     func() float64
+	keeper   Keeper // nil: this process may always answer
+	detach   func() // from the keeper
+	plain    bool   // values are handed out as they are, and always may be
 
 	n          counters
 	parked     atomic.Int64 // callers that wait
@@ -50,7 +53,10 @@ type Cache[V any] struct {
 	chores     chores // goroutines that no caller waits for
 	// known is the revision from which on this process has heard of every
 	// invalidation. It matters with a Coordinator, whose past one may have missed.
-	known      atomic.Uint64
+	known atomic.Uint64
+	// covered is the revision up to which Watch's callback has returned: no
+	// value that an invalidation up to it concerns is in an entry any more.
+	covered    atomic.Uint64
 	storeSeats chan struct{}
 	storeTurns [storeStripes]chan struct{}
 
@@ -104,6 +110,12 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 	} else {
 		coarse.retain()
 	}
+	c.plain = o.Clone == nil
+	if keeper, ok := o.Coordinator.(Keeper); ok {
+		if err := c.attach(keeper); err != nil {
+			return nil, err
+		}
+	}
 	if o.Coordinator != nil {
 		c.chores.Go(c.watch)
 	}
@@ -131,7 +143,7 @@ func (c *Cache[V]) now() int64 {
 // computing it, or from a load that this call begins. It ends by ctx at the
 // latest, and by Options.LoadTimeout.
 func (c *Cache[V]) Get(ctx context.Context, key string) (V, error) {
-	if c.o.Clone == nil {
+	if c.plain || c.o.Clone == nil && c.stands() { // C2: before the value is read
 		if e := c.table.Get(key); e != nil {
 			if r := e.value.Load(); r != nil && r.more == nil && c.now() < r.expiry && c.rules.swept.Load() <= r.revision {
 				e.node.Touch()
@@ -170,9 +182,12 @@ func (c *Cache[V]) GetWith(ctx context.Context, key string, loader Loader[V], op
 }
 
 // Peek returns what this process has under key, however old, and nothing if it
-// has nothing. It loads nothing, waits for nothing and counts as no use. If the
+// has nothing, or may not answer now (see Keeper). It loads nothing, waits for nothing and counts as no use. If the
 // item has a Body, the caller closes it.
 func (c *Cache[V]) Peek(key string) (Item[V], Info, bool) {
+	if !c.stands() { // C2
+		return Item[V]{}, Info{}, false
+	}
 	e := c.table.Get(key)
 	if e == nil {
 		return Item[V]{}, Info{}, false

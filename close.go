@@ -41,6 +41,9 @@ func (c *Cache[V]) Close() error {
 	}
 	c.afterwards()
 	err := c.awaitQuiet()
+	if c.detach != nil {
+		guard("Coordinator", func() error { c.detach(); return nil })
+	}
 	c.roster.stop()
 	c.events.stopAll()
 	if c.exact == nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // decode makes a record of this process out of one from elsewhere.
-func (c *Cache[V]) decode(f *flight[V], from *Record) (r *record[V], weight int64, err error) {
+func (c *Cache[V]) decode(key string, version uint64, from *Record) (r *record[V], weight int64, err error) {
 	if from == nil {
 		return nil, 0, errors.New("corral: a coordinator or store answered without a record")
 	}
@@ -22,7 +22,7 @@ func (c *Cache[V]) decode(f *flight[V], from *Record) (r *record[V], weight int6
 	now := c.now()
 	r = &record[V]{
 		value: value, born: now - int64(from.Age), expiry: later(now, from.TTL),
-		revision: from.Revision, version: f.id,
+		revision: from.Revision, version: version,
 		more: &more{
 			windows: windows{
 				staleFor: from.StaleFor, staleOnError: from.StaleOnError, staleOnOutage: from.StaleOnOutage,
@@ -31,7 +31,7 @@ func (c *Cache[V]) decode(f *flight[V], from *Record) (r *record[V], weight int6
 			outcome: from.Outcome, tags: from.Tags, slots: c.rules.slots(from.Tags), validator: from.Validator, elsewhere: true,
 		},
 	}
-	weight = c.overhead(f.key) + size + moreBytes + int64(len(from.Validator))
+	weight = c.overhead(key) + size + moreBytes + int64(len(from.Validator))
 	for _, tag := range from.Tags {
 		weight += tagBytes + int64(len(tag))
 	}

@@ -11,7 +11,7 @@ import "sync"
 var waiting waitGraph
 
 type waitGraph struct {
-	mu sync.Mutex // guards every run's waitsFor
+	mu sync.Mutex // guards every run's waitsFor and waitedBy
 }
 
 // add records that a load waits for another, unless that one waits, in the
@@ -25,7 +25,11 @@ func (g *waitGraph) add(from, to *run) bool {
 	if from.waitsFor == nil {
 		from.waitsFor = map[*run]int{}
 	}
+	if to.waitedBy == nil {
+		to.waitedBy = map[*run]int{}
+	}
 	from.waitsFor[to]++
+	to.waitedBy[from]++
 	return true
 }
 
@@ -33,11 +37,37 @@ func (g *waitGraph) add(from, to *run) bool {
 func (g *waitGraph) remove(from, to *run) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if from.waitsFor[to] > 1 {
-		from.waitsFor[to]--
+	takeOne(from.waitsFor, to)
+	takeOne(to.waitedBy, from)
+}
+
+func takeOne(waits map[*run]int, other *run) {
+	if waits[other] > 1 {
+		waits[other]--
 	} else {
-		delete(from.waitsFor, to)
+		delete(waits, other)
 	}
+}
+
+// behind gives the leases of the loads that wait for one, directly or through
+// others.
+func (g *waitGraph) behind(r *run) (leases []Lease) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := map[*run]bool{r: true}
+	for next := []*run{r}; len(next) > 0; next = next[1:] {
+		for from := range next[0].waitedBy {
+			if seen[from] {
+				continue
+			}
+			seen[from] = true
+			next = append(next, from)
+			if lease := from.flight.holding(); lease != nil {
+				leases = append(leases, lease)
+			}
+		}
+	}
+	return leases
 }
 
 func reaches(from, target *run, seen map[*run]bool) bool {

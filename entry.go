@@ -1,6 +1,7 @@
 package corral
 
 import (
+	"context"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 // A value whose body still arrives has no flight any more, but its body says
 // that the entry grows.
 //
-// Invariants. This file and mark.go alone write an entry.
+// Invariants. This file, mark.go and shelf.go alone write an entry.
 //
 //	I1.  At most one flight belongs to a key: at most one entry of a key is in
 //	     the table, and its flight is one pointer. Guarded by mu.
@@ -40,7 +41,8 @@ import (
 //	     than its revision (R2), and answers only callers for whom R1 holds.
 //	I8.  A waiter that leaves takes only itself. The last one cancels the load
 //	     and detaches it from its key in one step, unless it is a refresh or
-//	     FinishAbandoned is set.
+//	     FinishAbandoned is set. Where the load holds a lease it is the
+//	     coordinator that has this done, once nobody waits anywhere.
 //	I9.  Set wins over a flight that began before it: the flight's waiters get
 //	     the flight's value, and nobody keeps that.
 //	I10. A value that does not fit into MaxBytes is delivered and not kept, nor
@@ -79,7 +81,11 @@ type more struct {
 	body      *growing
 	outcome   Outcome
 	elsewhere bool // computed by another process: R1 must look at keys too
+	unasked   bool // the shelf took it in: no load here began for it
 }
+
+// unasked says that the value's version does not tell when its load began.
+func (r *record[V]) unasked() bool { return r.more != nil && r.more.unasked }
 
 func (r *record[V]) slots() []uint16 {
 	if r.more == nil {
@@ -316,6 +322,10 @@ func (e *entry[V]) land(c *Cache[V], f *flight[V], r *record[V], weight int64, k
 	defer c.afterwards()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.landLocked(c, f, r, weight, keep)
+}
+
+func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight int64, keep bool) bool {
 	if f.settled {
 		return false
 	}
@@ -349,6 +359,10 @@ func (e *entry[V]) header(c *Cache[V], f *flight[V], r *record[V], weight int64,
 	defer c.afterwards()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.headerLocked(c, f, r, weight, outcome, tailSize)
+}
+
+func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight int64, outcome Outcome, tailSize int64) bool {
 	if f.settled {
 		return false
 	}
@@ -459,11 +473,19 @@ func (e *entry[V]) fail(c *Cache[V], f *flight[V], err error) bool {
 // leave takes a caller off a flight's waiters. lasting says that the load is
 // to go on even if nobody waits.
 func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {
+	if lease, departure := e.depart(c, f, leader, lasting); lease != nil {
+		c.leaveLease(f, lease, departure) // without a lock
+	}
+}
+
+// depart is leave but for telling the coordinator, whom it names the lease to
+// leave, and which departure that is.
+func (e *entry[V]) depart(c *Cache[V], f *flight[V], leader, lasting bool) (*heldLease, uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if f.settled { // too late to be left out of those who share it
 		f.forfeit(leader)
-		return
+		return nil, 0
 	}
 	f.waiters--
 	if leader {
@@ -471,9 +493,32 @@ func (e *entry[V]) leave(c *Cache[V], f *flight[V], leader, lasting bool) {
 	}
 	f.lasting = f.lasting || lasting
 	if f.waiters > 0 || f.refresh || f.lasting || c.o.FinishAbandoned {
-		return
+		return nil, 0
 	}
-	f.base.cancel(errAbandoned) // I8: from here to the end of this function is one step
+	f.departures++
+	if lease := f.lease.Load(); lease != nil && !f.lost() {
+		return lease, f.departures
+	}
+	e.abandonLocked(c, f)
+	return nil, 0
+}
+
+// abandon is the word that nobody waits for a flight anywhere. It counts only if
+// nobody here has come since the departure that it answers.
+func (e *entry[V]) abandon(c *Cache[V], f *flight[V], departure uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled || f.waiters > 0 || f.lasting || f.departures != departure {
+		return false
+	}
+	e.abandonLocked(c, f)
+	return true
+}
+
+// abandonLocked ends a load that nobody waits for and frees its key, in one
+// step (I8).
+func (e *entry[V]) abandonLocked(c *Cache[V], f *flight[V]) {
+	f.base.cancel(errAbandoned)
 	if e.flight == f {
 		e.flight = nil
 		e.unpinLocked(c)
@@ -570,11 +615,32 @@ func (e *entry[V]) begin(c *Cache[V], f *flight[V]) {
 	f.revision = c.rules.applied.Load()
 }
 
-// keepGoing lets a flight go on although nobody waits for it here.
-func (e *entry[V]) keepGoing(f *flight[V]) {
+// asks is begin for a flight that asks the coordinator. stop ends its Join.
+func (e *entry[V]) asks(c *Cache[V], f *flight[V], stop context.CancelCauseFunc) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	f.lasting = true
+	f.revision, f.asking = c.rules.applied.Load(), stop
+}
+
+// answered says that a flight's Join has returned. settled reports whether the
+// shelf was faster; then the flight may have a body to read.
+func (e *entry[V]) answered(f *flight[V]) (body *arrivingBody[V], settled bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	settled = f.asking == nil
+	f.asking = nil
+	return f.body, settled
+}
+
+// holds gives a flight its lease, unless it has settled.
+func (e *entry[V]) holds(f *flight[V], lease *heldLease) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f.settled {
+		return false
+	}
+	f.lease.Store(lease)
+	return true
 }
 
 // adopt gives a flight in progress a value that a store had, too old to be an

@@ -37,8 +37,9 @@ func (f *found[V]) letBodyGo() {
 
 // query is a call, at the moment of its arrival.
 func (c *Cache[V]) query(ctx context.Context, key string, loader Loader[V], d demand) query[V] {
+	lapsed := !c.stands() // C2: before s is read
 	return query[V]{
-		ctx: ctx, key: key, loader: loader, demand: d, parent: runOf(ctx),
+		ctx: ctx, key: key, loader: loader, demand: d, parent: runOf(ctx), lapsed: lapsed,
 		since: c.rules.applied.Load(), arrived: c.lastFlight.Load(),
 	}
 }
@@ -48,6 +49,9 @@ func (c *Cache[V]) query(ctx context.Context, key string, loader Loader[V], d de
 func (c *Cache[V]) find(q *query[V]) error {
 	if err := c.checkKey(q.key); err != nil {
 		return err
+	}
+	if q.lapsed {
+		return c.fromElsewhere(q)
 	}
 	for {
 		c.consult(q)
@@ -238,7 +242,7 @@ func (c *Cache[V]) cover(q *query[V], err error) bool {
 
 func (c *Cache[V]) coverable(q *query[V], err error) (*record[V], bool) {
 	e := c.table.Get(q.key)
-	if e == nil {
+	if e == nil || q.lapsed { // C2
 		return nil, false
 	}
 	r := e.value.Load()

@@ -18,7 +18,8 @@ type flight[V any] struct {
 	refresh  bool       // began behind a value: nobody had to wait
 	fresh    bool       // its caller wants no value of a store's or an owner's
 	noStale  bool       // nor one that is stale
-	alone    bool       // loads for one caller, after a pass
+	alone    bool       // loads for one caller, after a pass, or because lapsed
+	lapsed   bool       // asks the coordinator for a caller whom this process may not answer itself
 	home     *entry[V]  // that such a load, or what Validate keeps, may write (I13)
 	bond     uint64     // to home's mark
 	reserved bool       // header has reserved the weight of its value
@@ -42,6 +43,10 @@ type flight[V any] struct {
 	leader   bool // the caller that began it still waits
 	lasting  bool // goes on although nobody waits
 	settled  bool
+	asking   context.CancelCauseFunc // ends its Join; nil while it is not in one
+	body     *arrivingBody[V]        // what it is to read, when the shelf has settled it
+	// departures is how often the last caller of this process has left it.
+	departures uint64
 	// softened is the first soft invalidation of the key, or of a prefix of it,
 	// that came after revision; forever for Expire.
 	softened uint64
@@ -82,7 +87,8 @@ type query[V any] struct {
 	since   uint64 // s
 	arrived uint64 // the number of the newest flight at that moment
 	bulk    *bulk[V]
-	refused int // answers from elsewhere that would not do
+	refused int  // answers from elsewhere that would not do
+	lapsed  bool // this process may not answer (C2)
 
 	entry  *entry[V] // that was asked
 	answer reply[V]  // what it said
@@ -93,10 +99,18 @@ type query[V any] struct {
 // are older than an invalidation or stale, before it gives up.
 const maxRefused = 3
 
+// holding is the lease that a flight has not ended yet.
+func (f *flight[V]) holding() Lease {
+	if lease := f.lease.Load(); lease != nil {
+		return lease.Lease
+	}
+	return nil
+}
+
 // takes reports whether a value is an answer.
 func (q *query[V]) takes(r *record[V], state freshness, now int64) bool {
 	if q.demand.fresh {
-		return r.version > q.arrived
+		return r.version > q.arrived && !r.unasked()
 	}
 	switch state {
 	case fresh, early:

@@ -153,6 +153,7 @@ func (c *Cache[V]) watchOnce() error {
 				return
 			}
 			inv = c.apply(inv)
+			raise(&c.covered, inv.Revision)
 			c.known.CompareAndSwap(forever, inv.Revision)
 			if c.o.Store != nil && !inv.empty() {
 				c.deleteFromStore(c.ctx, inv) // a failure is counted, and the rule refuses what is read

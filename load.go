@@ -43,7 +43,7 @@ func (c *Cache[V]) fly(f *flight[V]) {
 			c.tell(EventZombieDropped, &f.run, f.key, nil)
 		}
 	}()
-	if c.o.Trace != nil {
+	if c.o.Trace != nil && f.body == nil {
 		f.ctx = c.o.Trace(f.ctx, f.base.from.caller)
 	}
 	c.carry(f)
@@ -59,10 +59,14 @@ func caught(value any) error {
 // carry asks in the designed order: store, coordinator, loader.
 func (c *Cache[V]) carry(f *flight[V]) {
 	f.phase.Store(inUser)
+	if f.body != nil {
+		c.tail(f, &f.body.item, f.body.record, f.body.weight)
+		return
+	}
 	if c.o.Store != nil && f.previous == nil && !f.fresh && !f.alone && c.fromStore(f) {
 		return
 	}
-	if c.o.Coordinator != nil && !f.alone {
+	if c.o.Coordinator != nil && (!f.alone || f.lapsed) {
 		c.fromOwner(f)
 		return
 	}
@@ -290,7 +294,7 @@ func (c *Cache[V]) failed(f *flight[V], err error) {
 // long its source wants to be left alone. It does so before the load settles.
 func (c *Cache[V]) restMarked(f *flight[V], err error) {
 	var advice *retryAfter
-	if !f.alone || !errors.As(err, &advice) {
+	if !f.alone || f.lapsed || !errors.As(err, &advice) {
 		return
 	}
 	if e := c.table.Get(f.key); e != nil {

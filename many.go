@@ -96,6 +96,9 @@ func (c *Cache[V]) askOne(q *query[V], missing, behind *bulk[V]) (done bool, err
 	if err := c.checkKey(q.key); err != nil {
 		return false, err
 	}
+	if q.lapsed {
+		return false, c.beginElsewhere(q)
+	}
 	for {
 		c.consult(q)
 		if f := q.answer.flight; f != nil && q.answer.verdict == lead {
@@ -349,3 +352,5 @@ func (b *bulk[V]) expire() {
 func (b *bulk[V]) end(err error) { b.base.cancel(err) }
 
 func (b *bulk[V]) describe() (FlightInfo, bool) { return FlightInfo{}, false }
+
+func (b *bulk[V]) holding() Lease { return nil } // each of its flights has its own

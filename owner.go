@@ -17,19 +17,24 @@ const leaseGrace = closeGrace / 2
 
 // fromOwner asks the coordinator for the value or for the right to compute it.
 func (c *Cache[V]) fromOwner(f *flight[V]) {
-	f.e.begin(c, f)
-	request := Request{Key: f.key, Revision: f.revision, Fresh: f.fresh, NoStale: f.noStale, Refresh: f.refresh, Wait: c.o.LoadTimeout}
-	if f.previous != nil {
-		request.Previous = c.describeRecord(f.previous)
+	ctx, stop := context.WithCancelCause(f.ctx)
+	defer stop(nil)
+	f.e.asks(c, f, stop)
+	answer, err := c.o.Coordinator.Join(ctx, c.request(f))
+	if body, settled := f.e.answered(f); settled {
+		c.decline(f, answer)
+		if body != nil {
+			c.tail(f, &body.item, body.record, body.weight)
+		}
+		return
 	}
-	answer, err := c.o.Coordinator.Join(f.ctx, request)
 	if err != nil {
 		c.failed(f, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
 	switch answer.Kind {
 	case AnswerValue, AnswerStale:
-		r, weight, err := c.decode(f, answer.Record)
+		r, weight, err := c.decode(f.key, f.id, answer.Record)
 		if err != nil {
 			closeBody(answer.Record)
 			c.failed(f, err)
@@ -39,9 +44,12 @@ func (c *Cache[V]) fromOwner(f *flight[V]) {
 		c.n.remoteHits.inc()
 		c.takeIn(f, r, answer.Record, weight)
 	case AnswerLease:
-		c.hold(f, answer.Lease)
-		c.compute(f)
+		c.computeLeased(f, answer)
 	case AnswerPass:
+		if f.lapsed { // it may not be granted the right to compute
+			c.failed(f, ErrUnavailable)
+			return
+		}
 		c.finish(f, EventPassed, f.e.pass(c, f, nil, 0), 0)
 	case AnswerError:
 		c.failed(f, RetryAfter(cmp.Or(answer.Err, ErrUnavailable), answer.RetryAfter))
@@ -52,19 +60,70 @@ func (c *Cache[V]) fromOwner(f *flight[V]) {
 	}
 }
 
+// request is what a flight asks the coordinator for.
+func (c *Cache[V]) request(f *flight[V]) Request {
+	request := Request{
+		Key: f.key, Revision: f.revision, Fresh: f.fresh, NoStale: f.noStale, Refresh: f.refresh, Wait: c.o.LoadTimeout,
+		Lapsed: f.lapsed, Behind: func() []Lease { return waiting.behind(&f.run) },
+	}
+	if f.previous != nil {
+		request.Previous = c.describeRecord(f.previous)
+	}
+	return request
+}
+
+// decline gives back what an answer that nobody needs any more holds.
+func (c *Cache[V]) decline(f *flight[V], answer Answer) {
+	closeBody(answer.Record)
+	if answer.Lease == nil {
+		return
+	}
+	c.tellOwner(f.key, c.o.LoadTimeout, answer.Lease.Abandon)
+}
+
+// computeLeased computes under a lease that the coordinator has granted.
+func (c *Cache[V]) computeLeased(f *flight[V], answer Answer) {
+	switch {
+	case f.lapsed:
+		c.decline(f, answer)
+		c.failed(f, ErrUnavailable)
+	case !c.hold(f, answer.Lease):
+		c.decline(f, answer)
+	default:
+		c.lend(f, answer.Record)
+		c.compute(f)
+	}
+}
+
+// lend gives a load what the owner has to be validated, unless it has something.
+func (c *Cache[V]) lend(f *flight[V], record *Record) {
+	if record == nil {
+		return
+	}
+	if record.Body != nil || f.previous != nil {
+		closeBody(record)
+		return
+	}
+	r, weight, err := c.decode(f.key, f.id, record)
+	if err != nil {
+		c.warn("what the owner has to be validated cannot be read", f.key, err)
+		return
+	}
+	if !c.keepable(f.key, r) {
+		return
+	}
+	f.e.adopt(c, f, r, weight) // for when the load fails
+	f.previous = r
+}
+
 // takeIn settles a flight with a value from elsewhere.
 func (c *Cache[V]) takeIn(f *flight[V], r *record[V], record *Record, weight int64) {
-	keep := record.Outcome == Keep
 	if record.Body == nil {
-		settled := f.e.land(c, f, r, weight, keep)
+		settled := f.e.land(c, f, r, weight, record.Outcome == Keep && !f.lapsed)
 		c.finish(f, c.landing(f), settled, weight)
 		return
 	}
-	item := Item[V]{Outcome: record.Outcome, TailSize: max(record.BodySize, 0), Tail: func(_ context.Context, w io.Writer) error {
-		defer record.Body.Close()
-		_, err := io.Copy(w, record.Body)
-		return err
-	}}
+	item := arrivingItem[V](record)
 	if !f.e.header(c, f, r, weight, item.Outcome, item.TailSize) {
 		record.Body.Close()
 		return
@@ -73,20 +132,53 @@ func (c *Cache[V]) takeIn(f *flight[V], r *record[V], record *Record, weight int
 	c.tail(f, &item, r, weight)
 }
 
+// arrivingItem is an item whose tail reads a record's body.
+func arrivingItem[V any](record *Record) Item[V] {
+	return Item[V]{Outcome: record.Outcome, TailSize: max(record.BodySize, 0), Tail: func(_ context.Context, w io.Writer) error {
+		defer record.Body.Close()
+		_, err := io.Copy(w, record.Body)
+		return err
+	}}
+}
+
 // heldLease is a lease until it is ended, which is done once.
 type heldLease struct {
 	Lease
 	stop context.CancelFunc // ends the heartbeat
 }
 
-// hold takes a lease on behalf of a flight and extends it until it is ended.
-// While it is held the flight is not cancelled for want of waiters: callers of
-// other processes may wait for it.
-func (c *Cache[V]) hold(f *flight[V], lease Lease) {
+// hold takes a lease on behalf of a flight and extends it until it is ended. It
+// reports false for a flight that has settled meanwhile. While the lease is held
+// the flight is not cancelled for want of waiters here, but when the coordinator
+// says that nobody waits elsewhere either (I8).
+func (c *Cache[V]) hold(f *flight[V], lease Lease) bool {
 	beating, stop := context.WithCancel(c.ctx)
-	f.e.keepGoing(f)
-	f.lease.Store(&heldLease{lease, stop})
+	if !f.e.holds(f, &heldLease{lease, stop}) {
+		stop()
+		return false
+	}
 	c.chores.Go(func() { beat(beating, lease) })
+	return true
+}
+
+// leaveLease tells the coordinator that the last caller of this process has
+// left a flight that holds a lease.
+func (c *Cache[V]) leaveLease(f *flight[V], lease *heldLease, departure uint64) {
+	err := guard("Coordinator", func() error {
+		lease.Leave(func() { c.unwanted(f, departure) })
+		return nil
+	})
+	if err != nil {
+		c.warn("the coordinator was not told that nobody waits", f.key, err)
+	}
+}
+
+// unwanted ends a flight that nobody waits for anywhere, unless somebody here
+// has come since the departure. It may be called under the coordinator's locks.
+func (c *Cache[V]) unwanted(f *flight[V], departure uint64) {
+	if f.e.abandon(c, f, departure) {
+		c.chores.Go(func() { c.failLease(f, errAbandoned) })
+	}
 }
 
 // beat extends a lease until ctx ends or the lease is lost.
@@ -127,17 +219,20 @@ func (c *Cache[V]) endLease(f *flight[V], timeout time.Duration, end func(contex
 		return
 	}
 	defer lease.stop()
-	// Its own context: the lease is ended also when the load is cancelled or
-	// the cache closes.
+	c.tellOwner(f.key, timeout, func(ctx context.Context) error { return end(ctx, lease.Lease) })
+}
+
+// tellOwner ends a lease. Its context is its own: the lease is ended also when
+// the load is cancelled or the cache closes.
+func (c *Cache[V]) tellOwner(key string, timeout time.Duration, end func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	if timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 	}
 	defer cancel()
 	defer context.AfterFunc(c.ctx, func() { time.AfterFunc(leaseGrace, cancel) })()
-	err := guard("Coordinator", func() error { return end(ctx, lease.Lease) })
-	if err != nil {
-		c.warn("the coordinator did not take the outcome of a load", f.key, err)
+	if err := guard("Coordinator", func() error { return end(ctx) }); err != nil {
+		c.warn("the coordinator did not take the outcome of a load", key, err)
 	}
 }
 

@@ -17,6 +17,7 @@ type run struct {
 
 	base     loadContext
 	waitsFor map[*run]int // guarded by waiting.mu
+	waitedBy map[*run]int // its other side, guarded likewise
 	seat     seat         // guarded by its bulkhead
 
 	// Guarded by roster.mu.
@@ -31,6 +32,7 @@ type running interface {
 	expire()                      // its deadline has come
 	end(err error)                // the cache closes
 	describe() (FlightInfo, bool) // false: nothing to show
+	holding() Lease               // nil: none
 }
 
 // A roster knows every load whose goroutine has not returned, in the order in

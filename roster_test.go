@@ -22,6 +22,7 @@ func (l *timed) expire() {
 }
 func (l *timed) end(error)                    {}
 func (l *timed) describe() (FlightInfo, bool) { return FlightInfo{}, false }
+func (l *timed) holding() Lease               { return nil }
 
 func begin(t *testing.T, r *roster) *timed {
 	t.Helper()

@@ -19,7 +19,7 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		f.notInStore = true
 		return false
 	}
-	r, weight, err := c.decode(f, record)
+	r, weight, err := c.decode(f.key, f.id, record)
 	if err != nil {
 		closeBody(record)
 		c.storeFailed(f.key, err)
