@@ -1584,9 +1584,10 @@ type Rejoin struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Flight        *Flight                `protobuf:"bytes,1,opt,name=flight,proto3" json:"flight,omitempty"`
 	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Life          int64                  `protobuf:"varint,3,opt,name=life,proto3" json:"life,omitempty"`
-	Idle          bool                   `protobuf:"varint,4,opt,name=idle,proto3" json:"idle,omitempty"`
-	Outcome       *Outcome               `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Since         uint64                 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
+	Life          int64                  `protobuf:"varint,4,opt,name=life,proto3" json:"life,omitempty"`
+	Idle          bool                   `protobuf:"varint,5,opt,name=idle,proto3" json:"idle,omitempty"`
+	Outcome       *Outcome               `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1633,6 +1634,13 @@ func (x *Rejoin) GetKey() []byte {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *Rejoin) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
 }
 
 func (x *Rejoin) GetLife() int64 {
@@ -1867,7 +1875,6 @@ func (x *Probe) GetHops() uint32 {
 type Cycle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ask           uint64                 `protobuf:"varint,1,opt,name=ask,proto3" json:"ask,omitempty"`
-	On            *Flight                `protobuf:"bytes,2,opt,name=on,proto3" json:"on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1907,13 +1914,6 @@ func (x *Cycle) GetAsk() uint64 {
 		return x.Ask
 	}
 	return 0
-}
-
-func (x *Cycle) GetOn() *Flight {
-	if x != nil {
-		return x.On
-	}
-	return nil
 }
 
 // FetchRequest names a body of one incarnation of the callee.
@@ -2190,13 +2190,14 @@ const file_coordinator_cluster_internal_peerpb_peer_proto_rawDesc = "" +
 	"\x03gen\x18\x02 \x01(\x04R\x03gen\"N\n" +
 	"\aRecover\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\x12-\n" +
-	"\x05parts\x18\x02 \x03(\v2\x17.corral.peer.v1.PartGenR\x05parts\"\xa5\x01\n" +
+	"\x05parts\x18\x02 \x03(\v2\x17.corral.peer.v1.PartGenR\x05parts\"\xbb\x01\n" +
 	"\x06Rejoin\x12.\n" +
 	"\x06flight\x18\x01 \x01(\v2\x16.corral.peer.v1.FlightR\x06flight\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
-	"\x04life\x18\x03 \x01(\x03R\x04life\x12\x12\n" +
-	"\x04idle\x18\x04 \x01(\bR\x04idle\x121\n" +
-	"\aoutcome\x18\x05 \x01(\v2\x17.corral.peer.v1.OutcomeR\aoutcome\"\x1b\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\x12\x12\n" +
+	"\x04life\x18\x04 \x01(\x03R\x04life\x12\x12\n" +
+	"\x04idle\x18\x05 \x01(\bR\x04idle\x121\n" +
+	"\aoutcome\x18\x06 \x01(\v2\x17.corral.peer.v1.OutcomeR\aoutcome\"\x1b\n" +
 	"\x03End\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\"%\n" +
 	"\aApplied\x12\x1a\n" +
@@ -2209,10 +2210,9 @@ const file_coordinator_cluster_internal_peerpb_peer_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\v2\x14.corral.peer.v1.NodeR\x04from\x12\x10\n" +
 	"\x03ask\x18\x03 \x01(\x04R\x03ask\x12&\n" +
 	"\x02at\x18\x04 \x01(\v2\x16.corral.peer.v1.FlightR\x02at\x12\x12\n" +
-	"\x04hops\x18\x05 \x01(\rR\x04hops\"A\n" +
+	"\x04hops\x18\x05 \x01(\rR\x04hops\"\x19\n" +
 	"\x05Cycle\x12\x10\n" +
-	"\x03ask\x18\x01 \x01(\x04R\x03ask\x12&\n" +
-	"\x02on\x18\x02 \x01(\v2\x16.corral.peer.v1.FlightR\x02on\"\x82\x01\n" +
+	"\x03ask\x18\x01 \x01(\x04R\x03ask\"\x82\x01\n" +
 	"\fFetchRequest\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12,\n" +
 	"\x06holder\x18\x02 \x01(\v2\x14.corral.peer.v1.NodeR\x06holder\x12\x12\n" +
@@ -2316,19 +2316,18 @@ var file_coordinator_cluster_internal_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 41: corral.peer.v1.Probe.for:type_name -> corral.peer.v1.Flight
 	3,  // 42: corral.peer.v1.Probe.from:type_name -> corral.peer.v1.Node
 	4,  // 43: corral.peer.v1.Probe.at:type_name -> corral.peer.v1.Flight
-	4,  // 44: corral.peer.v1.Cycle.on:type_name -> corral.peer.v1.Flight
-	3,  // 45: corral.peer.v1.FetchRequest.holder:type_name -> corral.peer.v1.Node
-	0,  // 46: corral.peer.v1.Peer.Control:input_type -> corral.peer.v1.Frames
-	26, // 47: corral.peer.v1.Peer.Fetch:input_type -> corral.peer.v1.FetchRequest
-	28, // 48: corral.peer.v1.Peer.Contact:input_type -> corral.peer.v1.Announcement
-	0,  // 49: corral.peer.v1.Peer.Control:output_type -> corral.peer.v1.Frames
-	27, // 50: corral.peer.v1.Peer.Fetch:output_type -> corral.peer.v1.Chunk
-	28, // 51: corral.peer.v1.Peer.Contact:output_type -> corral.peer.v1.Announcement
-	49, // [49:52] is the sub-list for method output_type
-	46, // [46:49] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	3,  // 44: corral.peer.v1.FetchRequest.holder:type_name -> corral.peer.v1.Node
+	0,  // 45: corral.peer.v1.Peer.Control:input_type -> corral.peer.v1.Frames
+	26, // 46: corral.peer.v1.Peer.Fetch:input_type -> corral.peer.v1.FetchRequest
+	28, // 47: corral.peer.v1.Peer.Contact:input_type -> corral.peer.v1.Announcement
+	0,  // 48: corral.peer.v1.Peer.Control:output_type -> corral.peer.v1.Frames
+	27, // 49: corral.peer.v1.Peer.Fetch:output_type -> corral.peer.v1.Chunk
+	28, // 50: corral.peer.v1.Peer.Contact:output_type -> corral.peer.v1.Announcement
+	48, // [48:51] is the sub-list for method output_type
+	45, // [45:48] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_cluster_internal_peerpb_peer_proto_init() }
