@@ -332,7 +332,9 @@ func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight in
 	r = f.landing(r)
 	switch {
 	case f.alone:
-		keep = keep && f.home.retain(c, f, r, weight, 0)
+		if keep = keep && f.home.retain(c, f, r, weight, 0); !keep {
+			c.unmark(f)
+		}
 	case e.flight != f:
 		keep = false
 	case keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r):
@@ -401,6 +403,9 @@ func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight 
 		default:
 			e.unpinLocked(c)
 		}
+	}
+	if f.alone && !passing {
+		c.unmark(f)
 	}
 	f.settleLocked(result[V]{record: r, kept: keep && !passing, pass: passing})
 	return true

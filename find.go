@@ -294,6 +294,7 @@ func (c *Cache[V]) beginApart(q *query[V]) (*flight[V], error) {
 }
 
 // unmark ends a key's pass mark, because a load apart was for everybody again.
+// It does so before the load settles: who has the answer finds no mark.
 func (c *Cache[V]) unmark(f *flight[V]) {
 	if e := c.table.Get(f.key); e != nil {
 		e.unmark(c, f)

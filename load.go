@@ -210,9 +210,6 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	}
 	r = f.out.record // with the times that it landed with
 	c.finish(f, c.landing(f), true, weight)
-	if f.alone && !f.out.kept {
-		c.unmark(f)
-	}
 	c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return c.fill(ctx, f, r, lease) })
 	if f.out.kept {
 		c.keepInStore(f.key, r)

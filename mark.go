@@ -146,7 +146,6 @@ func (f *flight[V]) retained(c *Cache[V], weight int64, err error) {
 // unmark ends a pass mark early, because a load was for everybody again, unless
 // a newer one was not.
 func (e *entry[V]) unmark(c *Cache[V], f *flight[V]) {
-	defer c.afterwards()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	m := e.mark.Load()

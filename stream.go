@@ -18,9 +18,6 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 	}
 	c.finish(f, EventHeader, true, weight)
 	passing := outcome == Pass || outcome == Validate
-	if f.alone && !passing {
-		c.unmark(f)
-	}
 	if passing {
 		c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return lease.Pass(ctx) })
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -232,6 +233,41 @@ func TestWhatIsKeptForValidationGoesWithItsKey(t *testing.T) {
 				if !slices.Equal(told, test.told) {
 					t.Fatalf("OnRemove was told %q, want %q", told, test.told)
 				}
+			})
+		})
+	}
+}
+
+func TestWhoHasTheAnswerOfALoadForAllFindsTheMarkGone(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		tail func(ctx context.Context, w io.Writer) error
+	}{
+		{"a value", nil},
+		{"a header", func(ctx context.Context, w io.Writer) error { return nil }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				v := newVersioned(Validate)
+				c := open(t, v, Options[string]{PassTTL: time.Hour})
+				_, stop := c.Subscribe(1)
+				defer stop()
+				listener := (*c.events.list.Load())[0]
+				get(c, t.Context(), "a")
+				item, _, err := c.GetWith(t.Context(), "a", LoaderFunc[string](func(context.Context, string, *Item[string]) (Item[string], error) {
+					listener.mu.Lock() // holds the load up as soon as it has settled
+					return Item[string]{Outcome: Share, Tail: test.tail}, nil
+				}))
+				entries := maps.Collect(c.Entries())
+				listener.mu.Unlock()
+				if err != nil || len(entries) != 0 {
+					t.Fatalf("got %v, and the cache has %+v; want nothing", err, entries)
+				}
+				if item.Body != nil {
+					item.Body.Close()
+				}
+				get(c, t.Context(), "a").want(t, "v1", Loaded, 0)
+				v.wantAsked(t, "-", "-")
 			})
 		})
 	}
