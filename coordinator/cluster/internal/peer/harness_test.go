@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -25,6 +26,8 @@ type network struct {
 	listeners map[string]*bufconn.Listener
 	cut       chan struct{} // closed while nothing gets through
 	calls     int
+
+	written atomic.Int64 // bytes, by all callers
 }
 
 func newNetwork(t *testing.T) *network {
@@ -58,6 +61,12 @@ func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
 // come, without an end that anybody could see.
 func (n *network) cutAll() { close(n.cut) }
 
+func (n *network) callsMade() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.calls
+}
+
 func (n *network) isCut() bool {
 	select {
 	case <-n.cut:
@@ -88,6 +97,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	if w.network.isCut() {
 		return len(b), nil
 	}
+	w.network.written.Add(int64(len(b)))
 	return w.Conn.Write(b)
 }
 

@@ -92,6 +92,7 @@ func (s *session) hear() (batch, error) {
 	if err := s.receive(&b); err != nil {
 		return batch{}, s.why(err)
 	}
+	s.received.Store(b.sequence)
 	return b, nil
 }
 

@@ -180,11 +180,12 @@ func (s *session) beat() {
 	sent, heard, acked := s.sent.Load(), s.heard.Load(), s.acked.Load()
 	p := &s.pulse
 	p.silent++
-	if heard != p.heard || heard != s.received.Load() { // or the handler is at work
+	p.stuck++
+	busy := heard != s.received.Load() // with the handler: what comes is not read
+	if busy || heard != p.heard {
 		p.silent = 0
 	}
-	p.stuck++
-	if acked != p.acked || acked == sent {
+	if busy || acked != p.acked || acked == sent {
 		p.stuck = 0
 	}
 	quiet := sent == p.sent

@@ -1,13 +1,23 @@
 package peer
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
 )
+
+// leaves are messages that can be told apart.
+func leaves(from, to uint64) (messages []core.Message) {
+	for ask := from; ask <= to; ask++ {
+		messages = append(messages, core.Leave{Ask: ask})
+	}
+	return messages
+}
 
 func TestTwoNodesHaveOneSessionAndMessagesArriveInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -16,22 +26,247 @@ func TestTwoNodesHaveOneSessionAndMessagesArriveInOrder(t *testing.T) {
 		acquaint(a, b)
 		hears(t, a, "opened b/7")
 		hears(t, b, "opened a/1")
-		var want []core.Message
-		for ask := range uint64(1000) {
-			want = append(want, core.Leave{Ask: ask + 1})
-			if !a.say(b, core.Leave{Ask: ask + 1}) || !b.say(a, core.Leave{Ask: ask + 1}) {
+		want := leaves(1, 10_000)
+		for _, message := range want {
+			if !a.say(b, message) || !b.say(a, message) {
 				t.Fatal("Send refused a message")
 			}
 		}
 		synctest.Wait()
-		if got := b.gets(); !reflect.DeepEqual(got, want) {
-			t.Errorf("b got %d messages, %v ...", len(got), got[:min(3, len(got))])
-		}
-		if got := a.gets(); !reflect.DeepEqual(got, want) {
-			t.Errorf("a got %d messages, %v ...", len(got), got[:min(3, len(got))])
+		for _, d := range []*node{a, b} {
+			if got := d.gets(); !reflect.DeepEqual(got, want) {
+				t.Errorf("%v got %d messages: %v ...", d.self, len(got), got[:min(3, len(got))])
+			}
 		}
 		time.Sleep(time.Minute)
 		hears(t, a, "")
 		hears(t, b, "")
+	})
+}
+
+func TestSendTakesMessagesForTheSessionThatIsOpenOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		first := a.number()
+		for _, row := range []struct {
+			to      string
+			session uint64
+			want    bool
+		}{{"b", first, true}, {"b", first + 1, false}, {"b", 0, false}, {"c", first, false}, {"a", first, false}} {
+			if got := a.Send(row.to, row.session, core.Leave{}); got != row.want {
+				t.Errorf("Send(%q, %d) = %v, want %v", row.to, row.session, got, row.want)
+			}
+		}
+		b.SetPeers(nil)
+		synctest.Wait()
+		if a.Send("b", first, core.Leave{}) {
+			t.Error("Send took a message for a session that has ended")
+		}
+		b.SetPeers(places(a, b))
+		time.Sleep(2 * longestPause)
+		synctest.Wait()
+		if second := a.number(); second <= first || !a.Send("b", second, core.Leave{}) {
+			t.Errorf("session %d followed session %d", second, first)
+		}
+	})
+}
+
+func TestASessionEndsWhenNothingIsHeardOfThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		a.hears()
+		b.hears()
+		time.Sleep(10*time.Second + time.Nanosecond) // just after a beat
+		n.cutAll()
+		time.Sleep(7*beat - 2*time.Nanosecond)
+		hears(t, a, "")
+		hears(t, b, "")
+		// A sign of life may have come since the last beat: 1.5 s are 6 whole beats.
+		time.Sleep(beat)
+		hears(t, a, "closed b/1: nothing was heard of it for too long")
+		hears(t, b, "closed a/1: nothing was heard of it for too long")
+	})
+}
+
+func TestAtRestAPeerIsSentTwoOrThreeSignsOfLifeASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		s := (*a.peers.Load())["b"].session.Load()
+		before, bytesBefore := s.sent.Load(), n.written.Load()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if signs := s.sent.Load() - before; signs != 120 {
+			t.Errorf("a sent %d signs of life in a minute, want 120", signs)
+		}
+		if size := n.written.Load() - bytesBefore; size > 60*100 {
+			t.Errorf("a wrote %d bytes in a minute at rest", size)
+		} else {
+			t.Logf("a wrote %d bytes in a minute at rest", size)
+		}
+	})
+}
+
+func TestAPeerThatTakesNothingLosesItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		a.hears()
+		free := make(chan struct{})
+		b.block = free
+		a.say(b, core.Leave{Ask: 1})
+		time.Sleep(stuckBeats * beat)
+		hears(t, a, "")
+		time.Sleep(beat)
+		hears(t, a, "closed b/1: it takes nothing of what is sent to it")
+		b.hears()
+		close(free)
+		time.Sleep(2 * longestPause)
+		hears(t, b, "closed a/1: context canceled; opened a/1")
+	})
+}
+
+func TestAPeerThatTakesLessThanIsSentLosesItsSession(t *testing.T) {
+	for _, row := range []struct {
+		limits Limits
+		whole  int // messages that are taken while the peer takes none
+	}{
+		{Limits{QueuedMessages: 100}, 100},
+		{Limits{MessageBytes: 1 << 10, QueuedBytes: 8 << 10}, 8},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			a := n.node("a", 1, func(c *Config, _ *Member) { c.Limits = row.limits })
+			b := n.node("b", 1)
+			acquaint(a, b)
+			a.hears()
+			q := (*a.peers.Load())["b"].session.Load().queue
+			q.mu.Lock() // the writer waits
+			for len(q.wake) > 0 {
+				<-q.wake
+			}
+			q.mu.Unlock()
+			payload := make([]byte, 1<<10-40)
+			taken := 0
+			for a.say(b, core.Reply{Value: core.Value{Payload: payload}}) {
+				taken++ // nobody else runs, in a bubble with one processor; the writer may
+				if taken > 100_000 {
+					t.Fatal("there is no limit")
+				}
+			}
+			hears(t, a, "closed b/1: it takes less than is sent to it: the queue of messages for it is full")
+			if taken < row.whole {
+				t.Errorf("%d messages were taken, fewer than %d", taken, row.whole)
+			}
+		})
+	}
+}
+
+func TestAMessageOverItsLimitIsNotSentAndTheSessionGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		a.hears()
+		const overhead = 14 // of a Reply with a payload of this length, and nothing else
+		largest := core.Reply{Value: core.Value{Payload: make([]byte, 1<<20-overhead-2)}}
+		if !a.say(b, largest) {
+			t.Error("the largest message was refused")
+		}
+		if a.say(b, core.Reply{Value: core.Value{Payload: make([]byte, 1<<20)}}) {
+			t.Error("a message over its limit was taken")
+		}
+		if !a.say(b, core.Leave{Ask: 1}) {
+			t.Error("the session has ended")
+		}
+		hears(t, a, "")
+		if got, want := b.gets(), []core.Message{largest, core.Leave{Ask: 1}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("b got %d messages", len(got))
+		}
+		if want := "peer: send core.Reply of 1048592 bytes: Limits.MessageBytes is 1048576; what is larger goes by Fetch"; !strings.Contains(a.logged(), want) {
+			t.Errorf("a logged\n%s\nwant %s", a.logged(), want)
+		}
+	})
+}
+
+func TestWhatWasSentBeforeCloseArrives(t *testing.T) {
+	for _, closes := range []string{"a", "b"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			a, b := n.node("a", 1), n.node("b", 1)
+			acquaint(a, b)
+			from, to := a, b
+			if closes == "b" {
+				from, to = b, a
+			}
+			from.hears()
+			to.hears()
+			want := leaves(1, 5000)
+			for _, message := range want {
+				from.say(to, message)
+			}
+			begun := time.Now()
+			from.Close()
+			if took := time.Since(begun); took != 0 {
+				t.Errorf("Close of %s took %v", closes, took)
+			}
+			synctest.Wait()
+			if got := to.gets(); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s closed, and %d of %d messages arrived", closes, len(got), len(want))
+			}
+			hears(t, to, fmt.Sprintf("closed %v: it ended the session", from.self))
+		})
+	}
+}
+
+func TestCloseDoesNotWaitForAPeerThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		acquaint(a, b)
+		n.cutAll()
+		for _, d := range []*node{a, b} {
+			begun := time.Now()
+			d.Close()
+			d.Close()
+			if took := time.Since(begun); took > 2*flushTimeout {
+				t.Errorf("Close of %v took %v", d.self, took)
+			}
+		}
+	})
+}
+
+func TestPausesBetweenCallsDoubleToASecondAndStartAnewAfterASteadySession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a := n.node("a", 1)
+		a.SetPeers(map[string]Place{"b": {"b", 1}})
+		var calls []time.Duration
+		begun := time.Now()
+		seen := 0
+		for time.Since(begun) < 10*time.Second {
+			synctest.Wait()
+			if made := n.callsMade(); made > seen {
+				seen = made
+				calls = append(calls, time.Since(begun))
+			}
+			time.Sleep(time.Millisecond)
+		}
+		pause := firstPause
+		for i := 1; i < len(calls); i++ {
+			if gap := calls[i] - calls[i-1]; gap < pause/2 || gap > pause+time.Millisecond {
+				t.Errorf("%v between call %d and the next, want %v to %v", gap, i, pause/2, pause)
+			}
+			pause = min(2*pause, longestPause)
+		}
+		if lines := strings.Count(a.logged(), "a call was in vain"); lines != 1 {
+			t.Errorf("%d log lines, want 1:\n%s", lines, a.logged())
+		}
 	})
 }
