@@ -23,7 +23,7 @@ var errLeft = errors.New("corraltest: the process has left the domain")
 // A Domain is a set of processes that share keys, all in this one. It has one
 // owner for each key: the first asker is granted a lease, the others are parked
 // and given the outcome. It keeps what it is filled with, so that a process
-// that asks later is answered at once.
+// that asks later is answered at once; or, where there are Keepers, they do.
 //
 //	a key is   a Join
 //	free       is given the value that is kept, while that is fresh; else a lease
@@ -41,6 +41,8 @@ var errLeft = errors.New("corraltest: the process has left the domain")
 //	    is kept that one in (v, now] concerns.
 //	D5. Invalidate returns nil only once every process has applied it, or left.
 //	D6. A holder that has left is told once, when nobody is parked.
+//	D7. A request of a process that may not answer is never granted a lease, and
+//	    what it is given holds for the newest revision.
 //
 // A process belongs to the domain from Process on until it leaves, or the
 // context of its Watch ends: an Invalidate waits for it also before its Watch
@@ -54,6 +56,7 @@ type Domain struct {
 	granted   uint64 // leases so far
 	history   []corral.Invalidation
 	processes map[*Process]bool
+	keepers   []*Keeper     // in the order in which they came
 	moved     chan struct{} // closed and made anew when history or a process's applied moves on
 }
 
@@ -94,6 +97,7 @@ type parked struct {
 	request corral.Request
 	arrived uint64             // the newest lease at that moment
 	answer  chan corral.Answer // of one; closed without an answer: ask again
+	on      *grant             // nil once that has ended; guarded by d.mu
 }
 
 // NewDomain makes a domain without processes. In a virtual-time test it is made
@@ -162,6 +166,7 @@ func (p *Process) leaveLocked() {
 	p.gone = true
 	close(p.left)
 	delete(p.d.processes, p)
+	p.d.keepers = slices.DeleteFunc(p.d.keepers, func(k *Keeper) bool { return k.Process == p })
 	for _, k := range p.d.keys {
 		if k.lease != nil && k.lease.p == p {
 			k.lease.voidLocked()
@@ -229,11 +234,21 @@ func (d *Domain) ask(p *Process, request corral.Request, arrived uint64) (corral
 		k = &owned{}
 		d.keys[request.Key] = k
 	}
+	if request.Lapsed {
+		request.Revision = d.revision // D7
+	}
 	if record := k.answerLocked(request); record != nil {
 		return corral.Answer{Kind: corral.AnswerValue, Record: record}, nil
 	}
+	if record := d.peekLocked(request); record != nil {
+		kind := corral.AnswerValue
+		if record.TTL <= 0 {
+			kind = corral.AnswerStale
+		}
+		return corral.Answer{Kind: kind, Record: record}, nil
+	}
 	if k.lease != nil {
-		wait := &parked{p, request, arrived, make(chan corral.Answer, 1)}
+		wait := &parked{p, request, arrived, make(chan corral.Answer, 1), k.lease}
 		k.lease.parked = append(k.lease.parked, wait)
 		return corral.Answer{}, wait
 	}
@@ -242,6 +257,8 @@ func (d *Domain) ask(p *Process, request corral.Request, arrived uint64) (corral
 		return corral.Answer{Kind: corral.AnswerError, Err: k.err, RetryAfter: left}, nil
 	case left > 0:
 		return corral.Answer{Kind: corral.AnswerPass}, nil
+	case request.Lapsed:
+		return corral.Answer{Kind: corral.AnswerUnavailable}, nil
 	}
 	k.lease = d.grantLocked(p, request.Key)
 	return corral.Answer{Kind: corral.AnswerLease, Lease: k.lease}, nil
@@ -275,9 +292,9 @@ func (d *Domain) grantLocked(p *Process, key string) *grant {
 func (d *Domain) giveUp(wait *parked) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if k := d.keys[wait.request.Key]; k.lease != nil {
-		k.lease.parked = slices.DeleteFunc(k.lease.parked, func(other *parked) bool { return other == wait })
-		k.lease.unwantedLocked()
+	if g := wait.on; g != nil {
+		g.parked = slices.DeleteFunc(g.parked, func(other *parked) bool { return other == wait })
+		g.unwantedLocked()
 	}
 	select {
 	case answer := <-wait.answer:
@@ -306,9 +323,16 @@ func (g *grant) voidLocked() {
 	g.isLost = true
 	close(g.lost)
 	g.timer.Stop()
+	g.handOnLocked(g.takeParkedLocked(), g.leaveKeyLocked())
+}
+
+func (g *grant) takeParkedLocked() []*parked {
 	waiting := g.parked
 	g.parked = nil
-	g.handOnLocked(waiting, g.leaveKeyLocked())
+	for _, wait := range waiting {
+		wait.on = nil
+	}
+	return waiting
 }
 
 // handOnLocked lets one of those who are parked compute instead (D3). If the
@@ -321,13 +345,20 @@ func (g *grant) handOnLocked(waiting []*parked, attached bool) {
 		return
 	}
 	waiting = slices.DeleteFunc(waiting, func(wait *parked) bool { return wait.p.gone })
-	if len(waiting) == 0 {
+	heir := slices.IndexFunc(waiting, func(wait *parked) bool { return !wait.request.Lapsed })
+	if heir < 0 {
+		for _, wait := range waiting {
+			wait.answer <- corral.Answer{Kind: corral.AnswerUnavailable} // D7
+		}
 		return
 	}
-	next := g.d.grantLocked(waiting[0].p, g.key)
-	next.parked = waiting[1:]
+	next := g.d.grantLocked(waiting[heir].p, g.key)
 	g.d.keys[g.key].lease = next
-	waiting[0].answer <- corral.Answer{Kind: corral.AnswerLease, Lease: next}
+	waiting[heir].answer <- corral.Answer{Kind: corral.AnswerLease, Lease: next}
+	next.parked = slices.Delete(waiting, heir, heir+1)
+	for _, wait := range next.parked {
+		wait.on = next
+	}
 }
 
 // leaveKeyLocked frees the key of a lease, unless an invalidation has detached
@@ -352,8 +383,7 @@ func (g *grant) endLocked() (waiting []*parked, attached bool, err error) {
 	}
 	g.ended = true
 	g.timer.Stop()
-	waiting, g.parked = g.parked, nil
-	return waiting, g.leaveKeyLocked(), nil
+	return g.takeParkedLocked(), g.leaveKeyLocked(), nil
 }
 
 // Fill hands a value to those who are parked, and keeps it if it may. A body
@@ -392,7 +422,7 @@ func (d *Domain) take(g *grant, value *held) error {
 		d.handLocked(g, wait, value)
 	}
 	if attached && value.record.Outcome == corral.Keep && !d.touchedLocked(g.key, &value.record, d.revision) {
-		d.keys[g.key].record = value
+		d.keepLocked(g, value)
 	}
 	return nil
 }
