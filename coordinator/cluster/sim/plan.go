@@ -1,0 +1,320 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// A Plan is all that a run is made of, drawn from a seed. Its Acts can be left
+// out one by one.
+type Plan struct {
+	Seed       uint64
+	Theme      string
+	Nodes      int
+	Partitions int
+	Keys       int
+	Locks      bool // a restart proves with its directory's lock that its earlier life is over
+	Compacted  bool // the log of invalidations is not kept for those who start
+	Store      bool
+	Latency    time.Duration // of the network, one way
+	Jitter     time.Duration
+	Loss       float64 // of messages, while a link is lossy
+	EtcdTakes  time.Duration
+	EtcdLoss   float64
+	Lag        time.Duration // of watches
+	LoadTime   time.Duration // a load's deadline
+	LoadTakes  time.Duration // loads take up to this
+	Shares     float64
+	Passes     float64
+	Errors     float64
+	Hangs      float64
+	Rest       time.Duration // a key rests for this after an error
+	Fresh      time.Duration
+	Stale      time.Duration
+	Gaps       float64 // how often a caller stands still between two steps of a get
+	Nested     int     // how many keys' loads get another key
+	Rates      []float64
+	Start      int // nodes that are there from the beginning; the others join
+	Acts       []Act
+	End        time.Duration // when all faults are over
+
+	names  []string
+	healed bool
+}
+
+// An ActKind is something that a plan does.
+type ActKind uint8
+
+const (
+	ActGet ActKind = iota
+	ActInvalidate
+	ActStart
+	ActCrash
+	ActPause
+	ActOutage
+	ActIsolate
+	ActStall
+	ActCut
+	ActSplit
+	ActReset
+	ActLossy
+	ActDrain
+)
+
+// An Act is one thing that happens in a run.
+type Act struct {
+	At      time.Duration
+	Kind    ActKind
+	Node    int
+	Other   int
+	Key     int
+	Scope   int // of an invalidation: 0 a key, 1 a tag, 2 all
+	For     time.Duration
+	Fresh   bool
+	NoStale bool
+	OneWay  bool
+}
+
+func (a Act) String() string {
+	at := fmt.Sprintf("%9.3fs ", a.At.Seconds())
+	node := string(rune('a' + a.Node))
+	other := string(rune('a' + a.Other))
+	switch a.Kind {
+	case ActGet:
+		flags := ""
+		if a.Fresh {
+			flags += " fresh"
+		}
+		if a.NoStale {
+			flags += " no stale"
+		}
+		return at + fmt.Sprintf("get k%d at %s, for %v%s", a.Key, node, a.For, flags)
+	case ActInvalidate:
+		return at + fmt.Sprintf("invalidate %s at %s", [...]string{fmt.Sprintf("key k%d", a.Key), fmt.Sprintf("tag t%d", a.Key%2), "all"}[a.Scope], node)
+	case ActStart:
+		return at + "start " + node
+	case ActCrash:
+		return at + fmt.Sprintf("crash %s, start it again after %v", node, a.For)
+	case ActPause:
+		return at + fmt.Sprintf("pause %s for %v", node, a.For)
+	case ActOutage:
+		return at + fmt.Sprintf("etcd is out of reach for %v", a.For)
+	case ActIsolate:
+		return at + fmt.Sprintf("%s is cut from etcd for %v", node, a.For)
+	case ActStall:
+		return at + fmt.Sprintf("the watch of %s stands still for %v", node, a.For)
+	case ActCut:
+		if a.OneWay {
+			return at + fmt.Sprintf("nothing goes from %s to %s for %v", node, other, a.For)
+		}
+		return at + fmt.Sprintf("nothing goes between %s and %s for %v", node, other, a.For)
+	case ActSplit:
+		return at + fmt.Sprintf("%s is cut from all others for %v", node, a.For)
+	case ActReset:
+		return at + fmt.Sprintf("the stream of %s and %s is reset", node, other)
+	case ActLossy:
+		return at + fmt.Sprintf("the stream of %s and %s loses messages for %v", node, other, a.For)
+	case ActDrain:
+		return at + "drain " + node
+	}
+	return at + "?"
+}
+
+// themes are what a plan is mostly about.
+var themes = []string{"calm", "crash", "watch", "etcd", "network", "pause", "move", "invalidate", "recover", "everything"}
+
+// faults are the kinds that a theme draws from.
+var faults = map[string][]ActKind{
+	"calm":       {ActReset},
+	"crash":      {ActCrash, ActCrash, ActReset},
+	"watch":      {ActStall, ActStall, ActIsolate},
+	"etcd":       {ActOutage, ActIsolate, ActStall},
+	"network":    {ActCut, ActSplit, ActReset, ActLossy},
+	"pause":      {ActPause, ActPause, ActReset},
+	"move":       {ActDrain, ActCrash, ActReset, ActPause},
+	"invalidate": {ActStall, ActReset, ActPause},
+	"recover":    {ActCrash, ActCut, ActPause, ActDrain},
+	"everything": {ActCrash, ActPause, ActOutage, ActIsolate, ActStall, ActCut, ActSplit, ActReset, ActLossy, ActDrain},
+}
+
+// NewPlan draws a plan.
+func NewPlan(seed uint64) Plan {
+	r := rand.New(rand.NewPCG(seed, 0x636f7272616c))
+	p := Plan{
+		Seed: seed, Theme: themes[r.IntN(len(themes))],
+		Nodes: 3 + r.IntN(3), Partitions: 8 + r.IntN(9), Keys: 2 + r.IntN(5),
+		Locks: chance(r, 0.8), Compacted: chance(r, 0.5), Store: chance(r, 0.3),
+		Latency: pick(r, 100*time.Microsecond, time.Millisecond, 30*time.Millisecond),
+		Jitter:  pick(r, 100*time.Microsecond, 2*time.Millisecond, 40*time.Millisecond),
+		Loss:    0.05, EtcdTakes: pick(r, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
+		EtcdLoss: pick(r, 0, 0, 0.02), Lag: pick(r, time.Millisecond, 5*time.Millisecond, 60*time.Millisecond),
+		LoadTime:  pick(r, 4*time.Second, 6*time.Second, 9*time.Second, 12*time.Second),
+		LoadTakes: pick(r, 100*time.Millisecond, time.Second, 3*time.Second, 6*time.Second),
+		Shares:    pick(r, 0, 0.1), Passes: pick(r, 0, 0, 0.1), Errors: pick(r, 0, 0.1), Hangs: pick(r, 0, 0.1),
+		Rest: pick(r, 0, 500*time.Millisecond), Fresh: pick(r, time.Second, 5*time.Second, time.Hour),
+		Stale: pick(r, 0, 3*time.Second), Gaps: pick(r, 0, 0.2),
+	}
+	if chance(r, 0.15) {
+		p.Nested = p.Keys
+	}
+	p.Start = p.Nodes
+	if chance(r, 0.3) || p.Theme == "move" {
+		p.Start = max(1, p.Nodes-1-r.IntN(2))
+	}
+	for range p.Nodes {
+		p.Rates = append(p.Rates, pick(r, 0, 0.0001, 0.045)*(2*r.Float64()-1))
+	}
+	p.act(r)
+	return p
+}
+
+// pick draws one of some.
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+// warm is how long a cluster has to come up before anything happens to it.
+const warm = 3 * time.Second
+
+// act draws the acts: faults, each with callers and invalidations before it, in
+// it and after it.
+func (p *Plan) act(r *rand.Rand) {
+	p.End = warm + between(r, 4*time.Second, 12*time.Second)
+	for n := range p.Nodes {
+		a := Act{At: between(r, 0, 300*time.Millisecond), Kind: ActStart, Node: n}
+		if n >= p.Start {
+			a.At = between(r, warm, p.End)
+		}
+		p.Acts = append(p.Acts, a)
+	}
+	count := 1 + r.IntN(4)
+	if p.Theme == "move" || p.Theme == "everything" {
+		count += 2
+	}
+	at := warm + between(r, 0, time.Second)
+	for range count {
+		p.fault(r, at)
+		p.crowd(r, at)
+		at += between(r, 0, 4*time.Second)
+		p.End = max(p.End, at)
+	}
+	if p.Theme == "invalidate" {
+		for range 10 {
+			p.crowd(r, between(r, warm, p.End))
+		}
+	}
+	for range 10 + r.IntN(20) {
+		p.get(r, between(r, warm, p.End), r.IntN(p.Keys))
+	}
+	for range r.IntN(4) {
+		p.invalidate(r, between(r, warm, p.End), r.IntN(p.Keys))
+	}
+	for _, a := range p.Acts {
+		if a.Kind != ActGet {
+			p.End = max(p.End, a.At+a.For)
+		}
+	}
+	p.sort()
+}
+
+func (p *Plan) sort() {
+	slices.SortStableFunc(p.Acts, func(a, b Act) int { return int(a.At - b.At) })
+}
+
+// fault draws one fault, or two that meet.
+func (p *Plan) fault(r *rand.Rand, at time.Duration) {
+	kinds := faults[p.Theme]
+	for range 1 + r.IntN(2) {
+		a := Act{At: at, Kind: pick(r, kinds...), Node: r.IntN(p.Nodes)}
+		a.Other = (a.Node + 1 + r.IntN(p.Nodes-1)) % p.Nodes
+		a.For = pick(r, between(r, 0, time.Second), between(r, time.Second, 4*time.Second), between(r, 2*time.Second, 8*time.Second))
+		a.OneWay = chance(r, 0.5)
+		p.Acts = append(p.Acts, a)
+		at += between(r, 0, 700*time.Millisecond)
+	}
+}
+
+// crowd draws callers of one key around an instant, and perhaps an invalidation
+// of it.
+func (p *Plan) crowd(r *rand.Rand, at time.Duration) {
+	key := r.IntN(p.Keys)
+	spread := pick(r, 20*time.Millisecond, 300*time.Millisecond, 3*time.Second)
+	for range 3 + r.IntN(6) {
+		p.get(r, at+between(r, -spread/2, spread), key)
+	}
+	if chance(r, 0.5) || p.Theme == "watch" || p.Theme == "invalidate" {
+		then := at + between(r, 0, time.Second)
+		p.invalidate(r, then, key)
+		for range 3 + r.IntN(6) {
+			p.get(r, then+between(r, 0, 5*time.Second), key)
+		}
+	}
+}
+
+func (p *Plan) get(r *rand.Rand, at time.Duration, key int) {
+	a := Act{
+		At: max(at, warm/2), Kind: ActGet, Node: r.IntN(p.Nodes), Key: key,
+		For:   pick(r, 500*time.Millisecond, 3*time.Second, 15*time.Second),
+		Fresh: chance(r, 0.02), NoStale: chance(r, 0.1),
+	}
+	p.Acts = append(p.Acts, a)
+}
+
+func (p *Plan) invalidate(r *rand.Rand, at time.Duration, key int) {
+	p.Acts = append(p.Acts, Act{At: at, Kind: ActInvalidate, Node: r.IntN(p.Nodes), Key: key, Scope: pick(r, 0, 0, 1, 2)})
+}
+
+// keys are the keys of a plan, as caches compose them.
+func (p *Plan) keys() []string {
+	if p.names == nil {
+		for i := range p.Keys {
+			p.names = append(p.names, fmt.Sprintf("cache\x00k%d", i))
+		}
+	}
+	return p.names
+}
+
+func (p *Plan) tags(key string) []string {
+	return []string{"t" + string('0'+(key[len(key)-1]-'0')%2)}
+}
+
+func (p *Plan) nested() bool { return p.Nested > 0 && !p.healed }
+
+// nestedIn is the key that a load of a key gets, "" for none.
+func (p *Plan) nestedIn(key string) string {
+	if !p.nested() {
+		return ""
+	}
+	i := slices.Index(p.keys(), key)
+	if i%2 == 0 && p.Seed%3 != 0 {
+		return ""
+	}
+	return p.keys()[(i+1)%p.Keys]
+}
+
+// delay is how long a message takes; a few take much longer.
+func (p *Plan) delay(r *rand.Rand) time.Duration {
+	d := p.Latency + between(r, 0, p.Jitter)
+	if chance(r, 0.002) {
+		d += between(r, 0, 60*time.Millisecond)
+	}
+	return d
+}
+
+func (p *Plan) etcdDelay(r *rand.Rand) time.Duration {
+	return p.EtcdTakes/4 + between(r, 0, p.EtcdTakes)
+}
+
+func (p *Plan) watchLag(r *rand.Rand) time.Duration {
+	return between(r, 0, p.Lag) + 100*time.Microsecond
+}
+
+// String is the plan to read: its figures, and its acts line by line.
+func (p Plan) String() string {
+	s := fmt.Sprintf("seed %d (%s): %d nodes, %d partitions, %d keys; network %v + %v, etcd %v, watches %v; loads up to %v of %v; fresh %v, stale %v; locks %v, compacted %v, store %v\n",
+		p.Seed, p.Theme, p.Nodes, p.Partitions, p.Keys, p.Latency, p.Jitter, p.EtcdTakes, p.Lag, p.LoadTakes, p.LoadTime, p.Fresh, p.Stale, p.Locks, p.Compacted, p.Store)
+	for _, a := range p.Acts {
+		s += a.String() + "\n"
+	}
+	return s
+}
