@@ -95,34 +95,38 @@ func (s *session) run() (opened bool) {
 	go func() { s.write(); close(written) }()
 	s.peer.session.Store(s)
 	s.handler.Opened(s.node, s.number)
-	s.read()
+	cause := s.why(s.read())
 	s.peer.session.Store(nil)
 	s.queue.close()
 	<-written
-	s.handler.Closed(s.node, s.number, context.Cause(s.ctx))
+	s.handler.Closed(s.node, s.number, cause)
 	return true
 }
 
-// why is the cause of the session's end, if it has ended, and else err: what a
-// stream says when it is ended from here is only that it was.
+// why is the cause for which this node has ended the session, and err if it has
+// not: of an end from here its stream says only that there was one.
 func (s *session) why(err error) error {
-	if cause := context.Cause(s.ctx); cause != nil {
+	if cause := context.Cause(s.ctx); cause != nil && cause != context.Canceled {
 		return cause
 	}
 	return err
 }
 
-// read hands the handler what comes until the session ends.
-func (s *session) read() {
+// read hands the handler what comes until the session ends, and returns what it
+// met then.
+func (s *session) read() error {
 	var b batch
-	for s.ctx.Err() == nil {
+	for {
 		err := s.receive(&b)
 		if err == nil && b.hello != nil {
 			err = errors.New("a Hello came in the middle of the session")
 		}
+		if err == nil {
+			err = context.Cause(s.ctx)
+		}
 		if err != nil {
 			s.end(err)
-			return
+			return err
 		}
 		if len(b.messages) > 0 {
 			s.handler.Received(s.node, s.number, b.messages)
@@ -177,6 +181,9 @@ type pulse struct {
 // not clocks compared: after a pause of its own a node gives its peers the whole
 // time again.
 func (s *session) beat() {
+	if s.heard.Load() == 0 {
+		return // until its Hello, dialTimeout counts
+	}
 	sent, heard, acked := s.sent.Load(), s.heard.Load(), s.acked.Load()
 	p := &s.pulse
 	p.silent++
