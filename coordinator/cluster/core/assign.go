@@ -27,7 +27,7 @@ func (c *Core) proposeSoon() {
 			rank++
 		}
 	}
-	c.timers.set(c.now.Add(time.Duration(rank)*c.Times.Retry/2), timer{kind: proposeTimer})
+	c.timers.set(max(c.now.Add(time.Duration(rank)*c.Times.Retry/2), c.notBefore), timer{kind: proposeTimer})
 }
 
 // propose writes the next table if it differs from the present one in what this
@@ -39,19 +39,25 @@ func (c *Core) propose() {
 		}
 		return
 	}
-	if !c.standing() {
+	if !c.standing() && !c.draining || c.now < c.notBefore {
 		return
 	}
 	var bury []Burial
 	dead := map[string]bool{}
 	for _, name := range inOrder(c.nodes) {
 		n := c.nodes[name]
-		if c.silent(n) || c.draining && n.Node == c.Self {
-			dead[name] = true
-			if !broken(NoTombstone) || n.Node == c.Self {
-				bury = append(bury, Burial{n.Node, n.revision})
-			}
+		leaving := c.draining && n.Node == c.Self
+		if !c.silent(n) && !leaving {
+			continue
 		}
+		dead[name] = true
+		if leaving && c.owns() || broken(NoTombstone) && !leaving {
+			continue // what it owns goes first
+		}
+		if leaving {
+			c.giveUpLease()
+		}
+		bury = append(bury, Burial{n.Node, n.revision})
 	}
 	next, gives := c.nextTable(dead)
 	if next == nil && len(bury) == 0 {
@@ -73,6 +79,16 @@ func (c *Core) propose() {
 	c.wrote++
 	c.write = &writing{Write: Write{ID: c.wrote, Table: next, TableRevision: c.tableRev, Bury: bury}, gives: gives}
 	c.act(c.write.Write)
+}
+
+// owns reports whether the table gives this node anything.
+func (c *Core) owns() bool {
+	for p := range c.routes {
+		if c.table.OwnerOf(p) == c.Self {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Core) tableOrEmpty() *Table {
@@ -154,6 +170,9 @@ func (c *Core) onWrote(e Wrote) {
 		return
 	}
 	w.done, w.landed = true, e.Table
+	if !e.OK { // something that it was built on has moved, and this node may not have heard of it
+		c.notBefore = c.now.Add(c.Times.Retry)
+	}
 	c.writeLanded()
 }
 

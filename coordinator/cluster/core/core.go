@@ -29,6 +29,7 @@ type Times struct {
 	Limit       time.Duration // of a flight's lease without a heartbeat
 	Heartbeat   time.Duration // of flights' leases
 	Recovery    time.Duration // for which a new owner waits for the slowest node
+	Silence     time.Duration // for which a stream may live of which nothing is heard
 	Unreachable time.Duration // after which an Ask whose owner cannot be reached is given up
 }
 
@@ -45,7 +46,7 @@ func timesFor(lease time.Duration) Times {
 	return Times{
 		Lease: lease, Renew: 400 * time.Millisecond, Retry: 100 * time.Millisecond, Guard: guard,
 		Limit: max(5*time.Second, 2*(lease+guard)+500*time.Millisecond), Heartbeat: time.Second,
-		Recovery: 500 * time.Millisecond, Unreachable: 5 * time.Second,
+		Recovery: 500 * time.Millisecond, Silence: 1500 * time.Millisecond, Unreachable: 5 * time.Second,
 	}
 }
 
@@ -110,10 +111,12 @@ type Core struct {
 	renewal  renewal
 	fenced   bool
 	draining bool
+	leaving  bool // its tombstone is on its way
 
 	// Changes of the table (assign.go).
-	write *writing
-	wrote uint64 // IDs given
+	write     *writing
+	wrote     uint64 // IDs given
+	notBefore Time   // after a write that was refused
 
 	// As an owner (own.go, settle.go, recover.go).
 	parts      []part
@@ -324,6 +327,16 @@ func (c *Core) mayGrant() bool { return c.standing() || broken(LapsedNodeGrants)
 
 // Next is when the core wants a Tick at the latest.
 func (c *Core) Next() Time { return c.timers.next() }
+
+// Owned reports whether every partition has an owner.
+func (c *Core) Owned() bool {
+	for _, r := range c.routes {
+		if r.owner == (Node{}) {
+			return false
+		}
+	}
+	return true
+}
 
 // Sizes counts what the core remembers, for tests of leaks and for operators.
 type Sizes struct{ Asks, Held, Flights, Parked, Lagging, Marks, Recoveries, Invalidations int }

@@ -83,7 +83,9 @@ type Wrote struct {
 }
 
 // Opened says that a stream to a peer is there. What is received from older
-// sessions does not count any more.
+// sessions does not count any more. A stream to a node whose record the core has
+// not been shown by Changed is not opened at either end: nothing of it would be
+// heard.
 type Opened struct {
 	Peer    Node
 	Session uint64

@@ -21,10 +21,11 @@ type held struct {
 // beat rounds that are remembered: those whose answers may still come.
 const maxBeats = 16
 
-// hold takes a lease. Until its first heartbeat is answered it counts for two
-// heartbeats: the owner counts from when it granted, which is not known here.
+// hold takes a lease. The owner counts from when it granted it, which is not
+// known here: until the first heartbeat is answered it counts from now, less what
+// the grant can have been under way on a stream that lives.
 func (c *Core) hold(a *ask, m Reply) {
-	h := &held{id: m.Flight, key: a.Key, since: a.Since, until: c.now.Add(2 * c.Times.Heartbeat), life: c.now.Add(m.Life)}
+	h := &held{id: m.Flight, key: a.Key, since: a.Since, until: c.now.Add(c.Times.Limit - c.Times.Guard - c.Times.Silence), life: c.now.Add(m.Life)}
 	c.held[h.id] = h
 	c.timeHeld(h)
 	c.extendAll([]Flight{h.id})
@@ -162,3 +163,6 @@ func (c *Core) unwanted(id Flight) {
 		c.act(NobodyAnywhere{id})
 	}
 }
+
+// Holds reports whether this node has a lease, computing or offered.
+func (c *Core) Holds(id Flight) bool { return !c.fenced && c.held[id] != nil }

@@ -10,8 +10,9 @@ type renewal struct {
 	nonce   uint64          // the last one sent
 	nonces  map[uint64]Time // of those whose answers may still come: t0
 	pending []pendingLease
-	last    Time // t0 of the last that succeeded
-	waiting bool // for Renewed
+	last    Time   // t0 of the last that succeeded
+	waiting bool   // for Renewed
+	read    uint64 // the newest revision that the last that succeeded has read
 }
 
 // A pendingLease extends the lease once applied has caught up with what its
@@ -73,7 +74,7 @@ func (c *Core) renewed(e Renewed) {
 			n.seen = c.now // an outage of ours says nothing about the others
 		}
 	}
-	r.last = t0
+	r.last, r.read = t0, max(e.Table, e.Inv, e.Record)
 	if broken(LeaseFromAnswer) {
 		t0 = c.now
 	}
@@ -84,6 +85,9 @@ func (c *Core) renewed(e Renewed) {
 // extendLease extends the lease as far as what has been applied allows.
 func (c *Core) extendLease() {
 	r := &c.renewal
+	if c.leaving {
+		return
+	}
 	before := c.until
 	r.pending = slices.DeleteFunc(r.pending, func(p pendingLease) bool {
 		if p.need > c.applied && !broken(LeaseBeforeApplied) {
@@ -105,6 +109,13 @@ func (c *Core) extendLease() {
 		c.readmit()
 		c.proposeSoon()
 	}
+}
+
+// giveUpLease is the end of a node that leaves: before its tombstone is on its
+// way, for then the others do not wait for it any more.
+func (c *Core) giveUpLease() {
+	c.leaving, c.until, c.renewal.pending = true, 0, nil
+	c.lapse()
 }
 
 // lapse notices that the lease has run out. Who asked before it did keeps
@@ -160,11 +171,10 @@ func (c *Core) takerDue(name string, incarnation uint64) {
 	}
 	n.timed = false
 	silent := c.now.Sub(n.seen)
-	renews := c.now.Sub(c.renewal.last) <= 2*c.Times.Renew || broken(TimersNotRestarted)
 	switch {
 	case silent < c.patience():
 		c.watchOver(n)
-	case !c.standing() || !renews || c.write != nil || c.draining:
+	case !c.silent(n) || c.write != nil || c.draining:
 		n.timed = true
 		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: takerTimer, name: name, id: incarnation})
 	default:
@@ -174,10 +184,14 @@ func (c *Core) takerDue(name string, incarnation uint64) {
 	}
 }
 
-// silent reports whether a node is to be buried.
+// silent reports whether a node is to be buried. A node that does not renew
+// itself, or whose watch is behind, cannot tell.
 func (c *Core) silent(n *node) bool {
-	return !n.dead() && n.Node != c.Self && c.now.Sub(n.seen) >= c.patience() && c.standing() &&
-		(c.now.Sub(c.renewal.last) <= 2*c.Times.Renew || broken(TimersNotRestarted))
+	if n.dead() || n.Node == c.Self || c.now.Sub(n.seen) < c.patience() || !c.standing() {
+		return false
+	}
+	renews := c.now.Sub(c.renewal.last) <= 2*c.Times.Renew && c.renewal.read <= c.applied
+	return renews || broken(TimersNotRestarted)
 }
 
 // patience is for how long one revision of a record is seen before its node is

@@ -5,9 +5,9 @@ import "slices"
 // maxHops ends a probe that goes round a cycle of others.
 const maxHops = 64
 
-// CodeCycle is the Failure of an Ask that would wait for itself. It is the
-// shell's code for corral.ErrCycle.
-const CodeCycle = 1
+// CodeCycle is the Failure of an Ask that would wait for itself: a bit that no
+// loader's error has.
+const CodeCycle = 1 << 31
 
 // follow looks whether what an ask has just been parked on waits, over however
 // many flights and nodes, for one of the loads that wait for the ask.

@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
+	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
+)
+
+// leaveTimeout is for how long Close gives partitions away before it leaves them
+// to be taken.
+const leaveTimeout = 3 * time.Second
+
+// Join makes this process a node of a cluster. It returns once the node has a
+// lease and every partition an owner, or ctx has ended: then nothing is left
+// behind. Close ends it.
+func Join(ctx context.Context, config Config) (*Node, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		config: config, log: config.Log, quietly: once{log: config.Log}, times: core.DefaultTimes(),
+		bodies: bodies{of: map[uint64]*served{}}, records: map[string]core.NodeChange{}, places: map[string]peer.Place{},
+		calls: map[uint64]chan core.Answered{}, leases: map[core.Flight]*lease{}, acks: map[uint64]chan struct{}{},
+		reborn: make(chan struct{}), gone: make(chan struct{}), unlock: func() {},
+	}
+	if len(config.Etcd) > 0 {
+		n.times = core.ExternalTimes()
+	}
+	n.purges = newBatcher(n)
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.timer = time.AfterFunc(time.Hour, n.tick)
+	if err := n.begin(ctx); err != nil {
+		n.end(err)
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) begin(ctx context.Context) (err error) {
+	if n.config.Dir != "" {
+		if n.unlock, n.dirID, err = etcd.LockDir(n.config.Dir); err != nil {
+			n.unlock = func() {}
+			return fmt.Errorf("cluster: %w", err)
+		}
+	}
+	listener := n.config.Listener
+	if listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", n.config.Listen); err != nil {
+			return fmt.Errorf("cluster: Config.Listen is %q: %w", n.config.Listen, err)
+		}
+	}
+	n.listens = listener.Addr().String()
+	transport, err := n.newTransport(listener)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	n.peers = transport
+	if err := n.findEtcd(ctx, transport); err != nil {
+		return err
+	}
+	if err := n.readCluster(ctx); err != nil {
+		return err
+	}
+	if err := n.register(ctx, n.advertised()); err != nil {
+		return err
+	}
+	snapshot, err := n.client.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("cluster: read what is agreed: %w", err)
+	}
+	if err := n.first(snapshot, transport); err != nil {
+		return err
+	}
+	n.running.Go(func() { n.follow(snapshot.Revision + 1) })
+	n.running.Go(n.purges.run)
+	return n.settle(ctx)
+}
+
+// first takes in the state as it was read, and begins to live.
+func (n *Node) first(s etcd.Snapshot, transport *peer.Transport) error {
+	n.deliver.Lock()
+	defer n.deliver.Unlock()
+	n.agreed.Revision = s.Revision
+	n.applied.Store(s.Revision)
+	for _, c := range n.nodeChanges(s) {
+		n.records[c.Name] = c
+		n.notePlace(c)
+	}
+	if table, there := s.Keys[etcd.TableKey]; there {
+		if n.agreed.Table = n.readTable(table); n.agreed.Table == nil {
+			return context.Cause(n.ctx)
+		}
+		n.agreed.TableRevision = table.Revision
+	}
+	return n.live(transport)
+}
+
+// settle waits until the node may answer and keys have owners.
+func (n *Node) settle(ctx context.Context) error {
+	ticker := time.NewTicker(n.times.Retry / 10)
+	defer ticker.Stop()
+	for {
+		n.mu.Lock()
+		ready := n.core.Standing(boottime()) && n.core.Owned()
+		n.mu.Unlock()
+		if ready {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-n.ctx.Done():
+			return context.Cause(n.ctx)
+		case <-ctx.Done():
+			return fmt.Errorf("cluster: node %q has no lease, or keys have no owner yet: %w: is etcd writable?", n.config.Name, context.Cause(ctx))
+		}
+	}
+}
+
+func (n *Node) newTransport(listener net.Listener) (*peer.Transport, error) {
+	transport, err := peer.New(peer.Config{Listener: listener, TLS: n.config.TLS, Contact: n.contact, Log: n.log})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return transport, nil
+}
+
+// advertised is the address that the node's record says.
+func (n *Node) advertised() string {
+	if n.config.Advertise != "" {
+		return n.config.Advertise
+	}
+	host, port, err := net.SplitHostPort(n.listens)
+	if err != nil {
+		return n.listens
+	}
+	if configured, _, err := net.SplitHostPort(n.config.Listen); err == nil && configured != "" {
+		host = configured
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Close gives this node's partitions to the others and leaves. Caches that use
+// it are closed before. It waits until nothing of the node runs any more.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	alive := n.ctx.Err() == nil
+	if alive {
+		n.stepLocked(core.Drain{})
+	}
+	n.mu.Unlock()
+	if alive {
+		timer := time.NewTimer(leaveTimeout)
+		defer timer.Stop()
+		select {
+		case <-n.gone:
+		case <-timer.C:
+			n.log.Warn("this node leaves without having given its partitions away: they are taken once it is silent")
+		case <-n.ctx.Done():
+		}
+	}
+	return n.end(ErrLeft)
+}
+
+// end stops everything, in whatever state it is.
+func (n *Node) end(why error) error {
+	n.cancel(why)
+	n.timer.Stop()
+	n.mu.Lock()
+	transport := n.peers
+	n.tenure.now.Store(nil)
+	n.mu.Unlock()
+	if transport != nil {
+		transport.Close()
+	}
+	n.running.Wait()
+	n.bodies.endAll()
+	if n.client != nil {
+		n.client.Close()
+	}
+	if n.server != nil {
+		n.server.Stop()
+	}
+	n.unlock()
+	if cause := context.Cause(n.ctx); !errors.Is(cause, ErrLeft) && errors.Is(why, ErrLeft) {
+		return cause
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/coordinator/cluster/core"
+)
+
+// A keeper is the Coordinator of one cache.
+type keeper struct {
+	node     *Node
+	name     string
+	shelf    corral.Shelf
+	attached atomic.Bool
+	watching atomic.Bool // apply may be called, and everything up to applied was
+	apply    func(corral.Invalidation)
+}
+
+var _ corral.Keeper = (*keeper)(nil)
+
+// Cache is the Coordinator for a cache: the caches of one name on all nodes
+// share their keys. It serves one cache of this process at a time, whose
+// Options need a Codec that all nodes share. The same program on all nodes
+// opens the same caches: a node keeps nothing for a cache that it has not open,
+// although it may own keys of it.
+func (n *Node) Cache(name string) corral.Coordinator {
+	if strings.Contains(name, separator) {
+		panic(fmt.Sprintf("cluster: a cache's name is %q: leave out the zero byte", name))
+	}
+	n.deliver.Lock()
+	defer n.deliver.Unlock()
+	if k := n.openKeeper(name); k != nil {
+		return k
+	}
+	k := &keeper{node: n, name: name}
+	all := map[string]*keeper{name: k}
+	for other, k := range n.allKeepers() {
+		all[other] = k
+	}
+	n.keepers.Store(&all)
+	return k
+}
+
+func (n *Node) allKeepers() map[string]*keeper {
+	if all := n.keepers.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+func (n *Node) openKeeper(name string) *keeper { return n.allKeepers()[name] }
+
+// Attach implements corral.Keeper.
+func (k *keeper) Attach(shelf corral.Shelf) (detach func(), err error) {
+	k.node.deliver.Lock()
+	defer k.node.deliver.Unlock()
+	if !k.attached.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("cluster: another cache of this process uses the name %q: close it first, or choose another name", k.name)
+	}
+	k.shelf = shelf
+	return func() { k.attached.Store(false) }, nil
+}
+
+// Standing implements corral.Keeper.
+func (k *keeper) Standing() bool { return k.watching.Load() && k.node.tenure.standing() }
+
+// Watch implements corral.Coordinator. It begins with everything, for what this
+// cache has missed is not known.
+func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
+	n := k.node
+	n.deliver.Lock()
+	if k.apply != nil {
+		n.deliver.Unlock()
+		return errors.New("cluster: Watch of this cache is under way already")
+	}
+	k.apply = apply
+	apply(corral.Invalidation{Revision: n.applied.Load(), Target: corral.Target{All: true}})
+	k.watching.Store(k.shelf != nil)
+	n.deliver.Unlock()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-n.ctx.Done():
+		err = context.Cause(n.ctx)
+	}
+	n.deliver.Lock()
+	defer n.deliver.Unlock()
+	n.mu.Lock() // who peeks has finished
+	k.watching.Store(false)
+	n.mu.Unlock()
+	k.apply = nil
+	return err
+}
+
+// Join implements corral.Coordinator.
+func (k *keeper) Join(ctx context.Context, r corral.Request) (corral.Answer, error) {
+	n := k.node
+	for {
+		answered, err := n.ask(ctx, k.name+separator+r.Key, r)
+		if err != nil {
+			return corral.Answer{}, err
+		}
+		if answered.Kind == core.KindUnavailable && !r.Lapsed && n.nextLife(ctx) {
+			continue
+		}
+		return k.answer(ctx, r.Key, answered)
+	}
+}
+
+// ask puts a question to the core and waits for its answer.
+func (n *Node) ask(ctx context.Context, key string, r corral.Request) (core.Answered, error) {
+	ask := core.Ask{
+		ID: n.ids.Add(1), Key: key, Since: r.Revision, Wait: r.Wait,
+		Fresh: r.Fresh, NoStale: r.NoStale, Refresh: r.Refresh, Lapsed: r.Lapsed, Behind: flightsBehind(r.Behind),
+	}
+	answer := make(chan core.Answered, 1)
+	n.mu.Lock()
+	if n.ctx.Err() != nil {
+		n.mu.Unlock()
+		return core.Answered{}, ErrLeft
+	}
+	n.calls[ask.ID] = answer
+	n.stepLocked(ask)
+	n.mu.Unlock()
+	select {
+	case answered := <-answer:
+		return answered, nil
+	case <-ctx.Done():
+	case <-n.ctx.Done():
+	}
+	n.leave(ask.ID, answer)
+	if ctx.Err() != nil {
+		return core.Answered{}, context.Cause(ctx)
+	}
+	return core.Answered{}, ErrLeft
+}
+
+// leave takes a question back. An answer that has come meanwhile is given up: a
+// lease goes to another.
+func (n *Node) leave(id uint64, answer chan core.Answered) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.calls, id)
+	select {
+	case answered := <-answer:
+		if answered.Kind == core.KindLease {
+			n.stepLocked(core.Done{Flight: answered.Flight, Kind: core.KindAbandon})
+		}
+		if p, _ := answered.Value.Payload.(*parcel); p != nil {
+			p.drop()
+		}
+	default:
+		n.stepLocked(core.LeaveAsk{ID: id})
+	}
+}
+
+// flightsBehind is the leases whose loads wait for a Join, as the core knows
+// them.
+func flightsBehind(behind func() []corral.Lease) func() []core.Flight {
+	if behind == nil {
+		return nil
+	}
+	return func() []core.Flight {
+		var flights []core.Flight
+		for _, held := range behind() {
+			if l, ok := held.(*lease); ok {
+				flights = append(flights, l.flight)
+			}
+		}
+		return flights
+	}
+}
+
+// answer makes of the core's answer what the cache is told.
+func (k *keeper) answer(ctx context.Context, key string, a core.Answered) (corral.Answer, error) {
+	n := k.node
+	switch a.Kind {
+	case core.KindValue:
+		n.n.values.Add(1)
+		return k.valueAnswer(ctx, a)
+	case core.KindLease:
+		n.n.leases.Add(1)
+		record, _ := recordOf(a.Value)
+		if record != nil && record.Value == nil {
+			record = nil
+		}
+		return corral.Answer{Kind: corral.AnswerLease, Lease: n.hold(a.Flight), Record: record}, nil
+	case core.KindPass:
+		return corral.Answer{Kind: corral.AnswerPass}, nil
+	case core.KindError:
+		return corral.Answer{Kind: corral.AnswerError, Err: answerError(a.Failure), RetryAfter: a.Failure.RetryAfter}, nil
+	case core.KindOverloaded:
+		return corral.Answer{Kind: corral.AnswerOverloaded}, nil
+	}
+	return corral.Answer{Kind: corral.AnswerUnavailable}, nil
+}
+
+// valueAnswer is a value, fetched if it was too large to come with the answer.
+// A body is fetched as it is read.
+func (k *keeper) valueAnswer(ctx context.Context, a core.Answered) (corral.Answer, error) {
+	record, p := recordOf(a.Value)
+	if record == nil {
+		return corral.Answer{Kind: corral.AnswerUnavailable}, nil
+	}
+	kind := corral.AnswerValue
+	if record.TTL <= 0 {
+		kind = corral.AnswerStale
+	}
+	switch {
+	case p.body != nil: // of this node
+		record.Body, record.BodySize = p.body, p.record.BodySize
+	case p.ref.id != 0:
+		var offset int64
+		if record.Value != nil {
+			offset = p.ref.valueSize
+		}
+		rest := k.node.fetch(k.node.ctx, p.ref, offset) // a body outlives the Join
+		if p.ref.valueSize > offset {
+			stop := context.AfterFunc(ctx, func() { rest.Close() })
+			value, err := rest.value()
+			if !stop() || err != nil {
+				rest.Close()
+				return corral.Answer{}, fmt.Errorf("cluster: a value of %d bytes at node %v: %w", p.ref.valueSize, p.ref.node, errors.Join(err, ctx.Err()))
+			}
+			record.Value = value
+		}
+		if !p.ref.hasBody {
+			rest.Close()
+			break
+		}
+		record.Body, record.BodySize = rest, p.ref.bodySize
+	}
+	return corral.Answer{Kind: kind, Record: record}, nil
+}
