@@ -277,6 +277,10 @@ func checkText(field, text string) error {
 	if len(text) > MaxNameBytes {
 		return fmt.Errorf("the %s %.16q… has %d bytes: %d are allowed", field, text, len(text), MaxNameBytes)
 	}
+	return checkPlain(field, text)
+}
+
+func checkPlain(field, text string) error {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return fmt.Errorf("the %s %q is not plain text in UTF-8", field, text)
 	}
