@@ -1,0 +1,37 @@
+package core
+
+import "time"
+
+// A Peer is what a core knows of a node, itself included.
+type Peer struct {
+	NodeRecord
+	Stream bool          // a session is open
+	Seen   time.Duration // since a new version of the record was seen
+}
+
+// Peers is every node that the core knows, in no order.
+func (c *Core) Peers(now Time) []Peer {
+	peers := make([]Peer, 0, len(c.nodes))
+	for _, n := range c.nodes {
+		peers = append(peers, Peer{n.NodeRecord, n.session != 0, now.Sub(n.seen)})
+	}
+	return peers
+}
+
+// Shares is how many partitions each node owns.
+func (c *Core) Shares() map[Node]int {
+	shares := map[Node]int{}
+	for _, r := range c.routes {
+		shares[r.owner]++
+	}
+	return shares
+}
+
+// Route is who owns a partition, and its generation.
+func (c *Core) Route(p int) (Node, uint64) { return c.routes[p].owner, c.routes[p].gen }
+
+// Partition is the partition of a key.
+func (c *Core) Partition(key string) int { return int(c.part(key)) }
+
+// Epoch is the table's.
+func (c *Core) Epoch() uint64 { return c.tableOrEmpty().Epoch }
