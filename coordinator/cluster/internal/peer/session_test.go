@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
@@ -80,16 +81,63 @@ func TestASessionEndsWhenNothingIsHeardOfThePeer(t *testing.T) {
 		acquaint(a, b)
 		a.hears()
 		b.hears()
-		time.Sleep(10*time.Second + time.Nanosecond) // just after a beat
+		time.Sleep(10*time.Second + time.Nanosecond)
 		n.cutAll()
-		time.Sleep(7*beat - 2*time.Nanosecond)
+		// The last sign of life came up to two beats before.
+		time.Sleep((silentBeats-2)*beat - 2*time.Nanosecond)
 		hears(t, a, "")
 		hears(t, b, "")
-		// A sign of life may have come since the last beat: 1.5 s are 6 whole beats.
-		time.Sleep(beat)
+		time.Sleep(3*beat + 2*time.Nanosecond)
 		hears(t, a, "closed b/1: nothing was heard of it for too long")
 		hears(t, b, "closed a/1: nothing was heard of it for too long")
 	})
+}
+
+func TestBeatsAreCountedWhileNothingIsHeardAndNothingTaken(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		each func(s *session) // before every beat
+		ends int              // the beat that ends it; 0: none of 100
+		want error
+	}{
+		{"signs of life on both sides", func(s *session) { s.heard.Add(1); s.received.Add(1); s.sent.Add(1); s.acked.Add(1) }, 0, nil},
+		{"nothing comes", func(s *session) {}, 7, errSilent},
+		{"nothing comes, and nothing is taken", func(s *session) { s.sent.Add(1) }, 7, errSilent},
+		{"something comes, and nothing is taken", func(s *session) { s.heard.Add(1); s.received.Add(1); s.sent.Add(1) }, 9, errStuck},
+		{"something is taken now and then", func(s *session) {
+			s.heard.Add(1)
+			s.received.Add(1)
+			if s.sent.Add(1)%stuckBeats == 0 {
+				s.acked.Add(1)
+			}
+		}, 0, nil},
+		{"the handler is at work", func(s *session) { s.heard.Store(s.received.Load() + 1); s.sent.Add(1) }, 0, nil},
+	} {
+		s := &session{queue: newQueue(Limits{})}
+		s.ctx, s.end = context.WithCancelCause(t.Context())
+		for range 100 {
+			s.beat()
+		}
+		if s.ctx.Err() != nil {
+			t.Fatalf("it ended before its Hello: %v", context.Cause(s.ctx))
+		}
+		s.sent.Store(1)
+		s.heard.Store(1)
+		s.received.Store(1)
+		s.acked.Store(1)
+		ended := 0
+		for beats := 1; beats <= 100 && ended == 0; beats++ {
+			if beats > 1 {
+				row.each(s)
+			}
+			if s.beat(); s.ctx.Err() != nil {
+				ended = beats
+			}
+		}
+		if cause := context.Cause(s.ctx); ended != row.ends || cause != row.want {
+			t.Errorf("%s: beat %d ended it (%v), want beat %d (%v)", row.name, ended, cause, row.ends, row.want)
+		}
+	}
 }
 
 func TestAtRestAPeerIsSentTwoOrThreeSignsOfLifeASecond(t *testing.T) {
