@@ -294,8 +294,12 @@ func (c *Cache[V]) beginApart(q *query[V]) (*flight[V], error) {
 }
 
 // unmark ends a key's pass mark, because a load apart was for everybody again.
-// It does so before the load settles: who has the answer finds no mark.
+// It does so before the load settles: who has the answer finds no mark. What a
+// flight brings from elsewhere because this process lapsed says nothing of it.
 func (c *Cache[V]) unmark(f *flight[V]) {
+	if f.lapsed {
+		return
+	}
 	if e := c.table.Get(f.key); e != nil {
 		e.unmark(c, f)
 	}

@@ -273,6 +273,19 @@ func TestWhoHasTheAnswerOfALoadForAllFindsTheMarkGone(t *testing.T) {
 	}
 }
 
+func TestWhatALapsedProcessIsGivenElsewhereLeavesTheMark(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		v := newVersioned(Validate)
+		c := open(t, v, Options[string]{PassTTL: time.Hour})
+		get(c, t.Context(), "a")
+		f := c.makeFlight(&query[string]{ctx: t.Context(), key: "a"}, new(entry[string]), nil)
+		f.alone, f.lapsed = true, true
+		f.e.land(c, f, &record[string]{}, 0, false)
+		get(c, t.Context(), "a")
+		v.wantAsked(t, "-", "e1")
+	})
+}
+
 // I13.
 func TestALoadApartWritesOnlyUnderTheMarkItBeganUnder(t *testing.T) {
 	for _, test := range []struct {
