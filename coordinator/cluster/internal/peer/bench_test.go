@@ -1,10 +1,10 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,35 +37,34 @@ func (e *echo) Received(peer core.Node, session uint64, messages []core.Message)
 	}
 }
 
-func (e *echo) Body(context.Context, uint64, int64) (io.ReadCloser, error) { return nil, ErrNoBody }
+const echoBody = 1 << 20
 
-func pair(b *testing.B) (caller *echo, session uint64) {
+func (e *echo) Body(context.Context, uint64, int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(make([]byte, echoBody))), nil
+}
+
+// pair is a node here and one in this process or another.
+func pair(b *testing.B, processes int) (caller *echo, session uint64) {
 	b.Helper()
-	places := map[string]Place{}
-	var nodes []*echo
-	for _, name := range []string{"a", "b"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	a, here, err := newEcho("a")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(a.Close)
+	places := map[string]Place{"a": {here, 1}}
+	if processes == 2 {
+		places["b"] = Place{inAnotherProcess(b), 1}
+	} else {
+		other, there, err := newEcho("b")
 		if err != nil {
 			b.Fatal(err)
 		}
-		e := &echo{opened: make(chan uint64, 1), payload: make([]byte, 1024)}
-		for i := range e.waiting {
-			e.waiting[i] = make(chan core.Message, 1)
-		}
-		if e.Transport, err = New(Config{Listener: listener}); err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(e.Close)
-		if err := e.Start(Member{Self: core.Node{Name: name, Incarnation: 1}, Cluster: "herd", Partitions: 1024}, e); err != nil {
-			b.Fatal(err)
-		}
-		places[name] = Place{listener.Addr().String(), 1}
-		nodes = append(nodes, e)
+		b.Cleanup(other.Close)
+		places["b"] = Place{there, 1}
+		other.SetPeers(places)
 	}
-	for _, e := range nodes {
-		e.SetPeers(places)
-	}
-	return nodes[0], <-nodes[0].opened
+	a.SetPeers(places)
+	return a, <-a.opened
 }
 
 // processorTime is what this process has used, which on a busy machine says more
@@ -79,31 +78,60 @@ func processorTime(b *testing.B) time.Duration {
 }
 
 // BenchmarkRoundTrip is a Join for a value of a kilobyte that the other node has,
-// from one caller and from many, both nodes in this process, over loopback.
+// from one caller and from many, over loopback. cpu-ns/op is of this process.
 func BenchmarkRoundTrip(b *testing.B) {
-	for _, callers := range []int{1, 8, 512} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			a, session := pair(b)
-			b.ReportAllocs()
-			b.ResetTimer()
-			before := processorTime(b)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			var wait sync.WaitGroup
-			for ask := range uint64(callers) {
-				wait.Go(func() {
-					for left.Add(-1) >= 0 {
-						if !a.Send("b", session, core.Join{Ask: ask, Key: "shop\x00product:123456", Gen: 17, Since: 4711, Wait: 3e10}) {
-							b.Error("the session has ended")
-							return
-						}
-						<-a.waiting[ask]
-					}
-				})
+	for _, processes := range []int{1, 2} {
+		for _, callers := range []int{1, 8, 512} {
+			b.Run(fmt.Sprintf("processes=%d/callers=%d", processes, callers), func(b *testing.B) {
+				a, session := pair(b, processes)
+				b.ReportAllocs()
+				b.ResetTimer()
+				before := processorTime(b)
+				a.callFrom(b, session, callers)
+				b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+			})
+		}
+	}
+}
+
+// callFrom sends b.N Joins, each caller one at a time.
+func (e *echo) callFrom(b *testing.B, session uint64, callers int) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wait sync.WaitGroup
+	for ask := range uint64(callers) {
+		wait.Go(func() {
+			for left.Add(-1) >= 0 {
+				if !e.Send("b", session, core.Join{Ask: ask, Key: "shop\x00product:123456", Gen: 17, Since: 4711, Wait: 3e10}) {
+					b.Error("the session has ended")
+					return
+				}
+				<-e.waiting[ask]
 			}
-			wait.Wait()
-			b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+		})
+	}
+	wait.Wait()
+}
+
+// BenchmarkFetch is a body of a mebibyte.
+func BenchmarkFetch(b *testing.B) {
+	for _, processes := range []int{1, 2} {
+		b.Run(fmt.Sprintf("processes=%d", processes), func(b *testing.B) {
+			a, _ := pair(b, processes)
+			b.SetBytes(echoBody)
+			b.ReportAllocs()
+			buffer := make([]byte, chunkBytes)
+			for b.Loop() {
+				body, err := a.Fetch(b.Context(), "b", 1, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, buffer); err != nil || n != echoBody {
+					b.Fatalf("%d bytes, %v", n, err)
+				}
+				body.Close()
+			}
 		})
 	}
 }
