@@ -48,3 +48,36 @@ func TestNobodyIsGivenWhatWasInvalidatedOnAnotherNode(t *testing.T) {
 		}
 	}
 }
+
+func TestThreeNodesRunTheirOwnEtcd(t *testing.T) {
+	addresses := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+	nodes := make([]*Node, 3)
+	var all sync.WaitGroup
+	for i, address := range addresses {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			n, err := Join(ctx, Config{
+				Name: string(rune('a' + i)), Listen: address, Peers: addresses, Dir: t.TempDir(), New: true,
+				Partitions: 16, Log: logFor(t, address),
+			})
+			if err != nil {
+				t.Errorf("Join %s: %v", address, err)
+				return
+			}
+			t.Cleanup(func() { n.Close() })
+			nodes[i] = n
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	connected(t, nodes)
+	o := &origin{}
+	for i, c := range openAll(t, nodes, o) {
+		if got, err := c.Get(t.Context(), "k"); err != nil || string(got) != "k#1" {
+			t.Fatalf("node %d got %q, %v; want k#1", i, got, err)
+		}
+	}
+}

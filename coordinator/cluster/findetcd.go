@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
@@ -14,16 +15,68 @@ import (
 func (n *Node) findEtcd(ctx context.Context, transport *peer.Transport) (err error) {
 	endpoints := n.config.Etcd
 	if len(endpoints) == 0 {
-		return errors.New("embedded etcd: not yet")
+		if endpoints, err = n.embed(ctx, transport); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
 	}
-	n.client, err = etcd.Dial(ctx, etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, TLS: n.config.TLS, Log: n.log})
-	if err != nil {
+	config := etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, Log: n.log}
+	if n.server == nil {
+		config.TLS = n.config.TLS
+	}
+	if n.client, err = etcd.Dial(ctx, config); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	return nil
 }
 
-// contact answers what another process announces before it has a cluster.
-func (n *Node) contact(ctx context.Context, theirs []byte) ([]byte, error) {
-	return nil, errors.New("nothing to announce")
+// embed finds out with the other nodes where etcd runs, and runs it if it is
+// here.
+func (n *Node) embed(ctx context.Context, transport *peer.Transport) ([]string, error) {
+	bootstrap, err := etcd.NewBootstrap(etcd.BootstrapConfig{
+		Self: n.advertised(), Peers: n.config.Peers, Dir: n.config.Dir, New: n.config.New,
+		Listen: n.config.EtcdListen, Ask: transport.Contact, Log: n.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.answers.bootstrap.Store(bootstrap)
+	plan, err := bootstrap.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if plan.Server == nil {
+		return plan.Endpoints, nil
+	}
+	plan.Server.Log = n.log
+	if n.server, err = etcd.Start(ctx, *plan.Server); err != nil {
+		return nil, err
+	}
+	n.running.Go(n.watchServer)
+	return plan.Endpoints, nil
+}
+
+// watchServer says when the member of etcd in this process has ended by itself.
+// The node goes on with the others.
+func (n *Node) watchServer() {
+	select {
+	case <-n.ctx.Done():
+	case <-n.server.Stopped():
+		if err := n.server.Err(); err != nil {
+			n.log.Error("the member of etcd in this node has ended: mend its cause and restart the node", "cause", err)
+		}
+	}
+}
+
+// answers is what processes are told that have no cluster yet.
+type answers struct {
+	bootstrap atomic.Pointer[etcd.Bootstrap]
+}
+
+// contact answers what another process announces.
+func (n *Node) contact(_ context.Context, theirs []byte) ([]byte, error) {
+	bootstrap := n.answers.bootstrap.Load()
+	if bootstrap == nil {
+		return nil, errors.New("this node does not run etcd, and does not know yet who does")
+	}
+	return bootstrap.Answer(theirs)
 }

@@ -39,6 +39,7 @@ type Node struct {
 	cluster etcd.Cluster
 	client  *etcd.Client
 	server  *etcd.Server // nil: etcd is elsewhere
+	answers answers
 	unlock  func()
 	dirID   string
 	times   core.Times

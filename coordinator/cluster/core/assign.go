@@ -39,8 +39,8 @@ func (c *Core) propose() {
 		}
 		return
 	}
-	if !c.standing() && !c.draining || c.now < c.notBefore {
-		return
+	if !c.standing() && !c.draining || c.now < c.notBefore || c.draining && c.renewal.waiting {
+		return // Renewed and what the write waits for look again
 	}
 	var bury []Burial
 	dead := map[string]bool{}
@@ -190,9 +190,12 @@ func (c *Core) writeLanded() {
 		return
 	}
 	c.write = nil
+	ours := map[uint32]bool{}
 	for _, p := range w.gives {
 		c.parts[p].closed = false
+		ours[p] = true
 	}
+	c.confirm(ours)
 	c.readmit()
 	c.proposeSoon()
 }

@@ -48,12 +48,21 @@ func (c *Core) renewed(e Renewed) {
 	r := &c.renewal
 	r.waiting = false
 	if !e.OK {
+		if c.draining {
+			c.proposeSoon()
+		}
 		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: renewTimer})
 		return
 	}
 	if e.Gone {
 		c.fence()
 		return
+	}
+	if self := c.nodes[c.Self.Name]; self != nil && self.Node == c.Self {
+		self.revision = max(self.revision, e.Record)
+	}
+	if c.draining {
+		c.proposeSoon()
 	}
 	t0, known := r.nonces[e.Nonce]
 	if e.Nonce != r.nonce || !known {

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A part is a partition at this node.
 //
@@ -42,7 +46,7 @@ type flight struct {
 
 	outcome  *Outcome
 	awaiting map[waiterID]bool // who has yet to acknowledge the outcome
-	offered  bool              // its outcome came while its partition recovered
+	offered  bool              // its outcome came while its partition recovered, or was given away
 }
 
 // A waiterID names a Join at its owner.
@@ -145,11 +149,7 @@ func (c *Core) readmit() {
 func (c *Core) readmitPart(p uint32) {
 	waiting := c.parts[p].waiting
 	c.parts[p].waiting = nil
-	for _, w := range waiting {
-		if !w.gone {
-			c.readmitOne(w)
-		}
-	}
+	c.requeue(waiting)
 }
 
 // readmitOne serves a waiter anew.
@@ -400,7 +400,10 @@ func (c *Core) passOn(f *flight) {
 	c.requeue(f.release())
 }
 
+// requeue serves waiters anew. Those who have seen most come first: the others
+// can park on the flight that one of them is granted, but not the other way round.
 func (c *Core) requeue(waiters []*waiter) {
+	slices.SortStableFunc(waiters, func(a, b *waiter) int { return cmp.Compare(b.Since, a.Since) })
 	for _, w := range waiters {
 		if !w.gone {
 			c.readmitOne(w)

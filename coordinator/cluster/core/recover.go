@@ -151,8 +151,17 @@ func (c *Core) activate(r *recovery) {
 			c.readmitPart(g.Part)
 		}
 	}
+	c.confirm(served)
+}
+
+// confirm acknowledges the outcomes that came while it was not certain that their
+// partitions are ours.
+func (c *Core) confirm(parts map[uint32]bool) {
+	if len(parts) == 0 {
+		return
+	}
 	for _, id := range flightsInOrder(c.flights) {
-		if f := c.flights[id]; f != nil && f.offered && served[id.Part] {
+		if f := c.flights[id]; f != nil && f.offered && parts[id.Part] {
 			f.offered = false
 			c.mayFinish(f)
 		}
