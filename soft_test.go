@@ -281,6 +281,7 @@ func TestSoftInvalidationsAreToldAsExpired(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				c := open(t, tagged(), Options[string]{})
 				get(c, t.Context(), "a/1")
+				synctest.Wait() // it has been told that it landed
 				events, stop := c.Subscribe(10)
 				defer stop()
 				c.Purge(t.Context(), softly(target))

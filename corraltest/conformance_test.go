@@ -31,6 +31,17 @@ func TestTheDomainConforms(t *testing.T) {
 	corraltest.TestCoordinator(t, processes, corraltest.VirtualTime())
 }
 
+func TestTheDomainOfKeepersConforms(t *testing.T) {
+	corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator {
+		domain := corraltest.NewDomain()
+		all := make([]corral.Coordinator, n)
+		for i := range all {
+			all[i] = domain.Keeper(fmt.Sprint(i))
+		}
+		return all
+	}, corraltest.VirtualTime())
+}
+
 func processes(_ *testing.T, n int) []corral.Coordinator {
 	domain := corraltest.NewDomain()
 	all := make([]corral.Coordinator, n)

@@ -119,6 +119,52 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		}
 		m[1].lease(t, "a")
 	})
+	run("a holder that leaves is told once nobody waits any more", 3, func(t *testing.T, m []*member) { holdersAreTold(t, s, m) })
+	run("a holder that leaves is told at once when nobody waits", 2, func(t *testing.T, m []*member) {
+		lease, unwanted := m[0].lease(t, "a"), make(chan bool, 2)
+		lease.Leave(func() { unwanted <- true })
+		receive(t, unwanted)
+		if err := lease.Abandon(deadline(t)); err != nil {
+			t.Fatalf("Abandon: %v", err)
+		}
+		m[1].lease(t, "a")
+		wantNothing(t, s, unwanted)
+	})
+	run("a process that may not answer is granted nothing", 2, func(t *testing.T, m []*member) {
+		answer, err := m[0].Join(deadline(t), m[0].lapsed("a"))
+		if err == nil && answer.Kind != corral.AnswerUnavailable {
+			t.Fatalf("Join gave kind %d; want that nobody can say", answer.Kind)
+		}
+		m[1].lease(t, "a")
+	})
+	run("a process that may not answer is given what is kept", 2, func(t *testing.T, m []*member) {
+		fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+		want(t, m[1].join(deadline(t), m[1].lapsed("a")), corral.AnswerValue)
+	})
+	run("a process that may not answer is given what is computed, and no lease", 3, func(t *testing.T, m []*member) {
+		lease := m[0].lease(t, "a")
+		lapsed := m[1].join(deadline(t), m[1].lapsed("a"))
+		wantNothing(t, s, lapsed)
+		parked := m[2].park(t, s, "a")
+		if err := lease.Abandon(deadline(t)); err != nil {
+			t.Fatalf("Abandon: %v", err)
+		}
+		fill(t, m[2], want(t, parked, corral.AnswerLease).Lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
+		want(t, lapsed, corral.AnswerValue)
+	})
+	run("a process that may not answer is not given what was begun before an invalidation that it has not heard of", 2, func(t *testing.T, m []*member) {
+		begun := m[0].revision()
+		lease := m[0].lease(t, "a")
+		m[0].invalidate(t, corral.Target{Tags: []string{"x"}})
+		request := m[1].lapsed("a")
+		request.Revision = begun
+		lapsed := m[1].join(deadline(t), request)
+		s.settle()
+		fill(t, m[0], lease, &corral.Record{Value: []byte("old"), BodySize: -1, Revision: begun, TTL: time.Hour, Tags: []string{"x"}})
+		if got := receive(t, lapsed); got.Kind == corral.AnswerValue && got.err == nil {
+			t.Fatalf("Join gave %q, which an invalidation concerns", got.Record.Value)
+		}
+	})
 	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
 	run("Watch brings a target as it was given", 2, func(t *testing.T, m []*member) {
 		for _, target := range []corral.Target{
@@ -237,6 +283,21 @@ func recordsArrive(t *testing.T, m []*member) {
 	}
 }
 
+func holdersAreTold(t *testing.T, s suite, m []*member) {
+	lease, unwanted := m[0].lease(t, "a"), make(chan bool, 2)
+	ctx, cancel := context.WithCancel(deadline(t))
+	first, second := m[1].join(ctx, m[1].request("a")), m[2].join(ctx, m[2].request("a"))
+	wantNothing(t, s, first)
+	lease.Leave(func() { unwanted <- true })
+	wantNothing(t, s, unwanted)
+	cancel()
+	receive(t, first)
+	receive(t, second)
+	receive(t, unwanted)
+	fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour}) // nothing has ended it
+	wantNothing(t, s, unwanted)
+}
+
 func leasesGoOn(t *testing.T, m []*member, end func(corral.Lease)) {
 	lease := m[0].lease(t, "a")
 	first := m[1].join(deadline(t), m[1].request("a"))
@@ -310,6 +371,8 @@ type member struct {
 	mu      sync.Mutex
 	applied []corral.Invalidation
 	gate    chan struct{} // nil: open
+
+	shelf *shelf // of a Keeper; nil otherwise
 }
 
 // enrol begins the Watch of every process and waits until all see what is
@@ -320,6 +383,7 @@ func enrol(t *testing.T, processes []corral.Coordinator) []*member {
 	for i, process := range processes {
 		ctx, cancel := context.WithCancel(t.Context())
 		m := &member{Coordinator: process, stop: cancel, ended: make(chan error, 1)}
+		m.attach(t)
 		returned := make(chan struct{})
 		go func() {
 			defer close(returned)
@@ -350,6 +414,9 @@ func (m *member) apply(inv corral.Invalidation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.applied = append(m.applied, inv)
+	if m.shelf != nil {
+		m.shelf.apply(inv)
+	}
 }
 
 // hold makes the callback wait until release.
@@ -378,7 +445,14 @@ func (m *member) revision() uint64 {
 }
 
 func (m *member) request(key string) corral.Request {
-	return corral.Request{Key: key, Revision: m.revision(), Wait: patience}
+	return corral.Request{Key: key, Revision: m.revision(), Wait: patience, Behind: func() []corral.Lease { return nil }}
+}
+
+// lapsed is the request of a process that may not answer.
+func (m *member) lapsed(key string) corral.Request {
+	request := m.request(key)
+	request.Lapsed = true
+	return request
 }
 
 func (m *member) invalidate(t *testing.T, target corral.Target) {
@@ -455,6 +529,9 @@ func fill(t *testing.T, m *member, lease corral.Lease, record *corral.Record) {
 	t.Helper()
 	if record.Revision == 0 {
 		record.Revision = m.revision()
+	}
+	if m.shelf != nil { // where a cache would keep it
+		m.shelf.fill(t, "a", record)
 	}
 	if err := lease.Fill(deadline(t), record); err != nil {
 		t.Errorf("Fill: %v", err)
