@@ -161,6 +161,29 @@ var wrongCoordinators = map[string]func(n int) []corral.Coordinator{
 			return corral.Answer{Kind: corral.AnswerLease, Lease: corraltest.NewLease("", nil)}, nil
 		}
 	}),
+	"does not tell who leaves": wrong(func(c *wrongCoordinator) {
+		c.leave = func(corral.Lease, func()) {}
+	}),
+	"tells who leaves although others wait": wrong(func(c *wrongCoordinator) {
+		c.leave = func(_ corral.Lease, unwanted func()) { unwanted() }
+	}),
+	"tells who leaves twice": wrong(func(c *wrongCoordinator) {
+		c.leave = func(l corral.Lease, unwanted func()) { l.Leave(func() { unwanted(); unwanted() }) }
+	}),
+	"grants to who may not answer": wrong(func(c *wrongCoordinator) {
+		c.join = func(ctx context.Context, request corral.Request) (corral.Answer, error) {
+			request.Lapsed = false
+			return c.Coordinator.Join(ctx, request)
+		}
+	}),
+	"has nothing for who may not answer": wrong(func(c *wrongCoordinator) {
+		c.join = func(ctx context.Context, request corral.Request) (corral.Answer, error) {
+			if request.Lapsed {
+				return corral.Answer{Kind: corral.AnswerUnavailable}, nil
+			}
+			return c.Coordinator.Join(ctx, request)
+		}
+	}),
 	"keeps what is shared": wrong(func(c *wrongCoordinator) {
 		c.fill = func(ctx context.Context, l corral.Lease, r *corral.Record) error {
 			r.Outcome = corral.Keep
@@ -357,6 +380,7 @@ type wrongCoordinator struct {
 	pass       func(context.Context, corral.Lease) error
 	abandon    func(context.Context, corral.Lease) error
 	extend     func(context.Context, corral.Lease) error
+	leave      func(corral.Lease, func())
 }
 
 func wrong(how func(*wrongCoordinator)) func(n int) []corral.Coordinator {
@@ -435,4 +459,12 @@ func (l wrongLease) Extend(ctx context.Context) error {
 		return l.Lease.Extend(ctx)
 	}
 	return l.c.extend(ctx, l.Lease)
+}
+
+func (l wrongLease) Leave(unwanted func()) {
+	if l.c.leave == nil {
+		l.Lease.Leave(unwanted)
+		return
+	}
+	l.c.leave(l.Lease, unwanted)
 }

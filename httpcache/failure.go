@@ -121,6 +121,8 @@ func explain(err error) (code int, detail, text string) {
 		return http.StatusGatewayTimeout, "origin-timeout", "the origin did not answer in time"
 	case errors.Is(err, corral.ErrOverloaded), errors.As(err, &pool) && pool.Busy():
 		return http.StatusServiceUnavailable, "overloaded", "too much is being asked for at once"
+	case errors.Is(err, corral.ErrUnavailable):
+		return http.StatusServiceUnavailable, "unavailable", "no server of this group can answer for now"
 	case errors.Is(err, corral.ErrClosed):
 		return http.StatusServiceUnavailable, "closing", "this server is stopping"
 	case errors.Is(err, errUnreachable):

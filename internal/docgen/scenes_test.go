@@ -443,6 +443,7 @@ var details = [][2]string{
 	{"origin-invalid", "502: it closed without an answer, or sent what is not HTTP."},
 	{"origin-timeout", "504: no header within `load-timeout`."},
 	{"overloaded", "503: over `max-waiters`, `max-waiters-per-key`, the limit of a rule or that of a pool of servers."},
+	{"unavailable", "503: no node of the cluster can answer for now."},
 	{"closing", "503: this server is stopping."},
 	{"only-if-cached", "504: not in the cache."},
 	{"keys-per-minute", "429: over that limit."},
