@@ -148,3 +148,20 @@ func next(t *testing.T, changes <-chan Change) Change {
 		}
 	}
 }
+
+// untilDone calls do again while it fails.
+func untilDone(t *testing.T, what string, do func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	for {
+		err := do(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}

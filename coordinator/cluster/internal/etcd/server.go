@@ -168,13 +168,17 @@ func (c Embedded) etcd(s *Server) (*embed.Config, error) {
 	e.QuotaBackendBytes = c.Quota
 	e.EnableGRPCGateway = false
 	e.ServiceRegister = s.clients.Store
-	ended := onFatal(func(message string) {
+	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, quiet, zap.WithFatalHook(s.onFatal())))
+	e.LogOutputs = []string{os.DevNull} // of what would be built without the line above
+	return e, nil
+}
+
+// onFatal ends the member where etcd would end the process.
+func (s *Server) onFatal() onFatal {
+	return func(message string) {
 		select {
 		case s.fatal <- message:
 		default: // one is enough
 		}
-	})
-	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, quiet, zap.WithFatalHook(ended)))
-	e.LogOutputs = []string{os.DevNull} // of what would be built without the line above
-	return e, nil
+	}
 }

@@ -59,13 +59,11 @@ func (c *Client) Watch(ctx context.Context, from uint64, apply func(Change)) err
 		}
 		w.lost(e, err)
 		c.endpoints.leave(e)
-		if err := c.confirm(ctx); final(err) {
-			return fmt.Errorf("etcd: watch %q from %d: %w", c.config.Prefix, w.next, err)
-		}
 		pause(ctx, pauseBefore)
 	}
 }
 
+// final reports whether a watch cannot go on.
 func final(err error) bool {
 	return errors.Is(err, ErrCompacted) || errors.Is(err, ErrRolledBack) || errors.Is(err, ErrRefused)
 }
@@ -115,11 +113,18 @@ func (w *watch) lost(e *endpoint, err error) {
 	w.down = true
 }
 
-func (w *watch) found(e *endpoint) {
+// created finds the member at the revision that it is to go on from, or lagging.
+func (w *watch) created(ctx context.Context, e *endpoint, m *pb.WatchResponse) error {
+	if uint64(m.Header.GetRevision())+1 < w.next {
+		if err := w.client.confirm(ctx); final(err) {
+			return err
+		}
+	}
 	if w.down {
 		w.client.config.Log.Info("etcd watch goes on", "endpoint", e.address, "revision", w.next)
 	}
 	w.down = false
+	return nil
 }
 
 // follow applies what one member tells, until it fails.
@@ -149,8 +154,10 @@ func (w *watch) follow(ctx context.Context, e *endpoint) error {
 				return err
 			}
 			if m.Created {
+				if err := w.created(ctx, e, m); err != nil {
+					return err
+				}
 				created = true
-				w.found(e)
 			}
 			p.heard = time.Now()
 		case err := <-ended:
