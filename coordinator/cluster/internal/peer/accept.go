@@ -41,7 +41,7 @@ func (v *service) Control(stream grpc.BidiStreamingServer[peerpb.Frames, peerpb.
 		defer t.over(s)
 		if err := t.answer(s, member); err != nil {
 			s.end(err)
-			t.sayRefused("a call was refused", err, "from", callerOf(stream.Context()))
+			t.sayRefused("a call was refused", "", err, "from", callerOf(stream.Context()))
 		}
 	}
 	if !t.spawn(answer) {

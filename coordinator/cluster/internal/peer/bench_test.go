@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ type echo struct {
 	opened  chan uint64
 	payload []byte
 	waiting [1024]chan core.Message
+	took    []time.Duration
 }
 
 func (e *echo) Opened(_ core.Node, session uint64) { e.opened <- session }
@@ -83,13 +85,16 @@ func BenchmarkRoundTrip(b *testing.B) {
 	for _, processes := range []int{1, 2} {
 		for _, callers := range []int{1, 8, 512} {
 			b.Run(fmt.Sprintf("processes=%d/callers=%d", processes, callers), func(b *testing.B) {
-				a, session := pair(b, processes)
+				e, session := pair(b, processes)
 				b.ReportAllocs()
 				b.ResetTimer()
 				before := processorTime(b)
-				a.callFrom(b, session, callers)
+				e.callFrom(b, session, callers)
 				b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+				slices.Sort(e.took)
+				b.ReportMetric(float64(e.took[len(e.took)/2]), "p50-ns")
+				b.ReportMetric(float64(e.took[len(e.took)*99/100]), "p99-ns")
 			})
 		}
 	}
@@ -99,15 +104,18 @@ func BenchmarkRoundTrip(b *testing.B) {
 func (e *echo) callFrom(b *testing.B, session uint64, callers int) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
+	e.took = make([]time.Duration, b.N)
 	var wait sync.WaitGroup
 	for ask := range uint64(callers) {
 		wait.Go(func() {
-			for left.Add(-1) >= 0 {
+			for next := left.Add(-1); next >= 0; next = left.Add(-1) {
+				begun := time.Now()
 				if !e.Send("b", session, core.Join{Ask: ask, Key: "shop\x00product:123456", Gen: 17, Since: 4711, Wait: 3e10}) {
 					b.Error("the session has ended")
 					return
 				}
 				<-e.waiting[ask]
+				e.took[next] = time.Since(begun)
 			}
 		})
 	}

@@ -126,7 +126,7 @@ func same(t *testing.T, name protoreflect.Name, ours reflect.Value, theirs proto
 	switch ours.Kind() {
 	case reflect.Struct:
 		message := theirs.Message()
-		if n := message.Descriptor().Fields().Len(); n != ours.NumField() && ours.Type() != reflect.TypeFor[core.Node]() {
+		if n := message.Descriptor().Fields().Len(); n != ours.NumField() {
 			t.Errorf("%s has %d fields in the protocol, and %d in the core", name, n, ours.NumField())
 		}
 		for i := range ours.NumField() {
@@ -242,7 +242,7 @@ func TestUnknownFieldsAreSkippedAndUnknownMessagesRefused(t *testing.T) {
 		{"unknown message", []byte{4<<3 | 2, 3, 31<<3 | 2, 1, 0}, "a message of kind 31, which version 1 does not have"},
 		{"no message", []byte{4<<3 | 2, 0}, "a frame without a message"},
 		{"another type", []byte{4<<3 | 2, 5, 1<<3 | 2, 3, 1<<3 | 2, 1, 0}, "a field has another type than the protocol says"},
-		{"number too large", []byte{4<<3 | 2, 6, 3<<3 | 2, 4, 2<<3 | 0, 0x80, 0x02, 0}, "field 2 is 256, above 255"},
+		{"number too large", []byte{4<<3 | 2, 6, 3<<3 | 2, 4, 2 << 3, 0x80, 0x02, 0}, "field 2 is 256, above 255"},
 		{"cut short", []byte{4<<3 | 2, 9, 1<<3 | 2}, "unexpected EOF"},
 	} {
 		if err := got.parse(row.data); err == nil || err.Error() != row.want {

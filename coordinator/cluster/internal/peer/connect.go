@@ -52,7 +52,6 @@ func (t *Transport) connect(address string, p purpose) (*grpc.ClientConn, error)
 		grpc.WithStaticConnWindowSize(p.connection),
 		grpc.WithWriteBufferSize(writeBuffer),
 		grpc.WithReadBufferSize(readBuffer),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithMaxHeaderListSize(headerBytes),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: bodyPing, Timeout: bodyPingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -73,7 +72,6 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.StaticConnWindowSize(messageWindow),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.ReadBufferSize(readBuffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.ConnectionTimeout(dialTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: bodyPing, Timeout: bodyPingTimeout}),

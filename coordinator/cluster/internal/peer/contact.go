@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -15,12 +16,12 @@ import (
 func (t *Transport) Contact(ctx context.Context, address string, ours []byte) (theirs []byte, err error) {
 	connection, err := t.connect(address, bodies)
 	if err != nil {
-		return nil, connectError("contact", address, err)
+		return nil, fmt.Errorf("peer: contact %q: %w", address, err)
 	}
 	defer connection.Close()
 	answer, err := peerpb.NewPeerClient(connection).Contact(ctx, &peerpb.Announcement{Content: ours})
 	if err != nil {
-		return nil, connectError("contact", address, err)
+		return nil, fmt.Errorf("peer: contact %q: %w", address, err)
 	}
 	return answer.Content, nil
 }

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -19,8 +18,10 @@ func (p *peer) keepCalling(ctx context.Context, member *membership, place Place)
 		begun := time.Now()
 		opened, err := p.call(ctx, member, place, call)
 		switch {
+		case err == errClosed:
+			return
 		case !opened:
-			p.transport.sayRefused("a call was in vain", err, "peer", p.name, "address", place.Address)
+			p.transport.sayRefused("a call was in vain", p.name, err, "address", place.Address)
 		case time.Since(begun) >= steadyAfter:
 			pause = firstPause
 		}
@@ -70,7 +71,7 @@ func (p *peer) call(ctx context.Context, member *membership, place Place, call u
 }
 
 // sayRefused logs that a session did not begin.
-func (t *Transport) sayRefused(what string, err error, attributes ...any) {
+func (t *Transport) sayRefused(what, whom string, err error, attributes ...any) {
 	if t.ctx.Err() != nil {
 		return
 	}
@@ -78,10 +79,5 @@ func (t *Transport) sayRefused(what string, err error, attributes ...any) {
 	if passes(err) {
 		level = slog.LevelInfo
 	}
-	t.quiet.say(level, what, reason(err), attributes...)
-}
-
-// connectError says what was called.
-func connectError(what, address string, err error) error {
-	return fmt.Errorf("peer: %s %q: %w", what, address, err)
+	t.quiet.say(level, what, whom, reason(err), attributes...)
 }

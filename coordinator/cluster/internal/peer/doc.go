@@ -16,8 +16,8 @@
 //	    messages and by Limits.QueuedMessages, on the way in by one batch.
 //	    A peer that does not take what is sent to it loses its session.
 //	P5. A peer of which nothing is heard for 1.5 s, or that takes nothing for 2 s,
-//	    loses its session. At rest a node sends each peer two or three signs of
-//	    life a second.
+//	    loses its session, a quarter of a second later at most. At rest a node
+//	    sends each peer two signs of life a second, of 18 bytes.
 //	P6. A session begins only between two incarnations that SetPeers has named,
 //	    of one cluster, that count the same partitions and have a version of the
 //	    protocol in common. Everything else is refused with the reason, and one

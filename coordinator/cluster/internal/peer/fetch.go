@@ -122,7 +122,7 @@ func (v *service) Fetch(request *peerpb.FetchRequest, stream grpc.ServerStreamin
 	}
 	if request.Cluster != member.Cluster {
 		err := refuse("two clusters meet: a body is asked for by a node of %q, and node %v belongs to %q", request.Cluster, member.Self, member.Cluster)
-		t.sayRefused("a body was refused", err, "from", callerOf(stream.Context()))
+		t.sayRefused("a body was refused", "", err, "from", callerOf(stream.Context()))
 		return err
 	}
 	holder := core.Node{Name: request.Holder.GetName(), Incarnation: request.Holder.GetIncarnation()}

@@ -64,11 +64,11 @@ const (
 
 func newQuiet(log *slog.Logger) *quiet { return &quiet{log: log} }
 
-// say logs a line unless it was said within the minute. what and cause make the
-// line; attributes may vary.
-func (q *quiet) say(level slog.Level, what, cause string, attributes ...any) {
-	if q.news(what + ": " + cause) {
-		q.log.Log(context.Background(), level, "peer: "+what, append(attributes, "cause", cause)...)
+// say logs what happened with whom, and why, unless it was said within the
+// minute. The other attributes may vary.
+func (q *quiet) say(level slog.Level, what, whom, cause string, attributes ...any) {
+	if q.news(what + " " + whom + " " + cause) {
+		q.log.Log(context.Background(), level, "peer: "+what, append([]any{"peer", whom, "cause", cause}, attributes...)...)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -100,7 +101,17 @@ func (s *session) run() (opened bool) {
 	s.queue.close()
 	<-written
 	s.handler.Closed(s.node, s.number, cause)
+	s.sayEnded(cause)
 	return true
+}
+
+// sayEnded logs an end that nobody has asked for.
+func (s *session) sayEnded(cause error) {
+	switch cause {
+	case errLeft, errClosed, errReplaced, errRenamed:
+	default:
+		s.peer.transport.quiet.say(slog.LevelWarn, "a session broke off", s.node.String(), reason(cause))
+	}
 }
 
 // why is the cause for which this node has ended the session, and err if it has
@@ -157,8 +168,14 @@ func (s *session) write() {
 	}
 }
 
-// finish lets what has been sent leave, and then ends the session.
-func (s *session) finish() { s.queue.close() }
+// finish lets what has been sent leave, and then ends the session. One that has
+// not begun has nothing to send.
+func (s *session) finish() {
+	s.queue.close()
+	if s.heard.Load() == 0 {
+		s.end(errClosed)
+	}
+}
 
 // leave says that nothing more comes. The caller of a stream then waits for the
 // callee to end it, so that what the callee still sends is read.

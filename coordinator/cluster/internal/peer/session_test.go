@@ -183,7 +183,7 @@ func TestAPeerThatTakesNothingLosesItsSession(t *testing.T) {
 func TestAPeerThatTakesLessThanIsSentLosesItsSession(t *testing.T) {
 	for _, row := range []struct {
 		limits Limits
-		whole  int // messages that are taken while the peer takes none
+		whole  int // messages that wait here; others are on their way
 	}{
 		{Limits{QueuedMessages: 100}, 100},
 		{Limits{MessageBytes: 1 << 10, QueuedBytes: 8 << 10}, 8},
@@ -194,21 +194,21 @@ func TestAPeerThatTakesLessThanIsSentLosesItsSession(t *testing.T) {
 			b := n.node("b", 1)
 			acquaint(a, b)
 			a.hears()
-			q := (*a.peers.Load())["b"].session.Load().queue
-			q.mu.Lock() // the writer waits
-			for len(q.wake) > 0 {
-				<-q.wake
-			}
-			q.mu.Unlock()
+			free := make(chan struct{})
+			defer close(free)
+			b.block = free
 			payload := make([]byte, 1<<10-40)
 			taken := 0
 			for a.say(b, core.Reply{Value: core.Value{Payload: payload}}) {
-				taken++ // nobody else runs, in a bubble with one processor; the writer may
+				taken++
 				if taken > 100_000 {
 					t.Fatal("there is no limit")
 				}
 			}
 			hears(t, a, "closed b/1: it takes less than is sent to it: the queue of messages for it is full")
+			if lines := strings.Count(a.logged(), "\n"); lines != 1 || !strings.Contains(a.logged(), `msg="peer: a session broke off" peer=b/1 cause="it takes less than is sent to it`) {
+				t.Errorf("%d log lines:\n%s", lines, a.logged())
+			}
 			if taken < row.whole {
 				t.Errorf("%d messages were taken, fewer than %d", taken, row.whole)
 			}

@@ -199,7 +199,7 @@ func (t *Transport) Send(name string, number uint64, message core.Message) bool 
 	case errors.Is(err, errFull):
 		s.end(err)
 	case !errors.Is(err, errFinished):
-		t.log.Error("peer: a message was not sent", "peer", name, "cause", err)
+		t.quiet.say(slog.LevelError, "a message was not sent", name, err.Error())
 	}
 	return false
 }
