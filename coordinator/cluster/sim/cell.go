@@ -23,12 +23,19 @@ type cell struct {
 	applied uint64
 	floor   uint64 // invalidations up to it are not known
 	log     []invalidation
-	kept    map[string]*record
+	kept    map[string]kept
 	current map[string]*flight
 	byAsk   map[uint64]*flight
 	loads   map[core.Flight]*load
 	calls   map[uint64]*call
 	asked   uint64
+}
+
+// A kept value is known to be untouched up to applied: whoever is given it is told
+// so, because his own log may not reach back to v.
+type kept struct {
+	*record
+	v uint64
 }
 
 // A record is a value: what a load came to.
@@ -87,7 +94,7 @@ type call struct {
 
 func newCell(p *process) *cell {
 	return &cell{
-		process: p, kept: map[string]*record{}, current: map[string]*flight{}, byAsk: map[uint64]*flight{},
+		process: p, kept: map[string]kept{}, current: map[string]*flight{}, byAsk: map[uint64]*flight{},
 		loads: map[core.Flight]*load{}, calls: map[uint64]*call{},
 	}
 }
@@ -119,13 +126,15 @@ func (c *cell) Untouched(key string, tags []string, v, s uint64) bool {
 
 // Peek implements core.Shelf.
 func (c *cell) Peek(key string, since uint64, fresh, noStale bool) (core.Value, bool) {
-	r := c.kept[key]
+	r, there := c.kept[key]
 	now := c.process.world.now
-	if r == nil || fresh || now >= r.stale || noStale && now >= r.fresh ||
+	if !there || fresh || now >= r.stale || noStale && now >= r.fresh ||
 		!c.Untouched(key, r.tags, r.v, max(since, c.applied)) {
 		return core.Value{}, false
 	}
-	return r.value(now), true
+	value := r.value(now)
+	value.Revision = max(r.v, c.applied)
+	return value, true
 }
 
 func (r *record) value(now time.Duration) core.Value {
@@ -141,7 +150,7 @@ func (c *cell) apply(ch change) {
 	}
 	c.log = append(c.log, *i)
 	for _, key := range c.process.world.plan.keys() {
-		if r := c.kept[key]; r != nil && r.v < i.revision && i.matches(key, r.tags) {
+		if r, there := c.kept[key]; there && r.v < i.revision && i.matches(key, r.tags) {
 			delete(c.kept, key)
 		}
 		if f := c.current[key]; f != nil && f.load != nil && i.matches(key, nil) {
@@ -306,9 +315,9 @@ func (c *cell) answered(a core.Answered) {
 		r := a.Value.Payload.(*record)
 		j.foreign(c.process, f.key, r)
 		if !f.lapsed && a.Value.Keep {
-			c.mirror(r)
+			c.mirror(r, a.Value.Revision)
 		}
-		c.land(f, r, "coordinator")
+		c.land(f, r, a.Value.Revision, "coordinator")
 	case core.KindLease:
 		c.lease(f, a)
 	case core.KindPass:
@@ -355,14 +364,14 @@ func (c *cell) settle(f *flight) {
 }
 
 // land gives a value to those who wait, each by the rule; the others ask again.
-func (c *cell) land(f *flight, r *record, from string) {
+func (c *cell) land(f *flight, r *record, v uint64, from string) {
 	c.settle(f)
 	waiting := f.getting
 	f.getting = nil
 	for _, g := range waiting {
 		switch {
 		case g.done:
-		case broken(core.FillUnchecked) || f.lapsed || c.Untouched(f.key, r.tags, r.v, g.s):
+		case broken(core.FillUnchecked) || f.lapsed || c.Untouched(f.key, r.tags, v, g.s):
 			g.answer(r, from)
 		default:
 			g.flight = nil
@@ -372,9 +381,9 @@ func (c *cell) land(f *flight, r *record, from string) {
 }
 
 // mirror keeps what another node has computed, by the rule.
-func (c *cell) mirror(r *record) {
-	if old := c.kept[r.key]; (old == nil || old.v < r.v || old.fresh < r.fresh) && c.Untouched(r.key, r.tags, r.v, c.applied) {
-		c.kept[r.key] = r
+func (c *cell) mirror(r *record, v uint64) {
+	if old, there := c.kept[r.key]; (!there || old.v < v || old.fresh < r.fresh) && c.Untouched(r.key, r.tags, v, c.applied) {
+		c.kept[r.key] = kept{r, v}
 	}
 }
 
@@ -383,7 +392,7 @@ func (c *cell) keep(key string, v core.Value) {
 	r := v.Payload.(*record)
 	c.process.world.judge.foreign(c.process, key, r)
 	if v.Keep {
-		c.mirror(r)
+		c.mirror(r, v.Revision)
 	}
 }
 

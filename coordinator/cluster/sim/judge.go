@@ -261,7 +261,7 @@ func (j *judge) buried(p *process, b core.Burial, record core.NodeRecord) {
 	w.say("etcd", "%v buries %v", p.node, b.Node)
 	m := w.machine(b.Node.Name)
 	x := m.process
-	if x == nil || x.node != b.Node || x == p || !x.joined {
+	if x == nil || x.node != b.Node || x == p || !x.joined || x.draining {
 		return
 	}
 	if now := m.boottime(); now < x.truth.until {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -22,19 +23,26 @@ type machine struct {
 	stopped  time.Duration // how long it was paused, of pauses that are over
 	pauses   []interval
 	isolated time.Duration // from etcd, until then
+	deaf     []interval    // when its watch stood still
 	stalled  time.Duration // its watch stands still until then
+	leaving  bool          // it is to drain
 	gone     bool          // drained: it is not started again
 }
 
 // An interval of true time.
 type interval struct{ from, to time.Duration }
 
-// overlap is how much of the intervals lies between from and to.
+// overlap is how much of the time between from and to lies in some of the
+// intervals.
 func overlap(all []interval, from, to time.Duration) time.Duration {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
 	var sum time.Duration
 	for _, i := range all {
-		if o := min(i.to, to) - max(i.from, from); o > 0 {
-			sum += o
+		from = max(from, i.from)
+		if end := min(i.to, to); end > from {
+			sum += end - from
+			from = end
 		}
 	}
 	return sum
@@ -92,6 +100,7 @@ func (m *machine) crash(why string) {
 	}
 	m.world.say(m.name, "%s", why)
 	p.dead = true
+	m.leaving = false
 	m.process = nil
 	m.world.origin.died(p)
 	m.world.network.crashed(p)

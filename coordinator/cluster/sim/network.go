@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -27,7 +28,7 @@ type pair struct {
 	stream  *stream          // nil: none, or it is ending
 	blocked [2]time.Duration // what goes out from side i waits until then
 	lossy   time.Duration    // messages are lost until then
-	down    []interval       // when there was no stream between two processes that live
+	down    []interval       // when there was no stream, or nothing went through one of them
 	since   time.Duration    // there has been none since then; negative: there is one
 	dialing bool
 }
@@ -172,6 +173,7 @@ func (n *network) cut(from, to *machine, d time.Duration) {
 	p := n.pairs[from.index][to.index]
 	side := p.side(from)
 	p.blocked[side] = max(p.blocked[side], n.world.now+d)
+	p.down = append(p.down, interval{n.world.now, n.world.now + d})
 	p.endSilent(d, "silence")
 }
 
@@ -212,18 +214,15 @@ func (n *network) reset(a, b *machine) {
 	}
 }
 
-// downtime is for how long two machines had no stream, between two times.
-func (n *network) downtime(a, b *machine, from, to time.Duration) time.Duration {
+// outages are when two machines could not speak: they had no stream, or something
+// was in its way.
+func (n *network) outages(a, b *machine) []interval {
 	if a == b {
-		return 0
+		return nil
 	}
 	p := n.pairs[a.index][b.index]
-	sum := overlap(p.down, from, to)
-	if p.since >= 0 && p.since < to {
-		sum += to - max(p.since, from)
+	if p.since < 0 {
+		return p.down
 	}
-	for side := range 2 {
-		sum += overlap([]interval{{n.world.now, p.blocked[side]}}, from, to)
-	}
-	return sum
+	return append(slices.Clip(p.down), interval{p.since, n.world.now})
 }

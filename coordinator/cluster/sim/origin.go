@@ -144,11 +144,11 @@ func (l *load) landed() {
 		r := &record{key: l.key, load: l, v: v, tags: w.plan.tags(l.key), keep: l.keep, fresh: w.now + w.plan.Fresh, stale: w.now + w.plan.Fresh + w.plan.Stale}
 		l.outcome = r
 		if l.keep && l.reason == "lease" && l.lost == 0 {
-			c.mirror(r)
+			c.mirror(r, r.v)
 			c.toStore(r)
 		}
 		done.Value = r.value(w.now)
-		c.land(f, r, "load")
+		c.land(f, r, r.v, "load")
 	case core.KindPass:
 		c.settle(f)
 		r := &record{key: l.key, load: l, v: v, tags: w.plan.tags(l.key)}

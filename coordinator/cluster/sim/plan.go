@@ -198,6 +198,17 @@ func (p *Plan) act(r *rand.Rand) {
 		at += between(r, 0, 4*time.Second)
 		p.End = max(p.End, at)
 	}
+	if p.Theme == "watch" && chance(r, 0.6) {
+		p.relapse(r, at+time.Second)
+	}
+	if p.Theme == "recover" && chance(r, 0.6) {
+		p.absent(r, at+time.Second)
+	}
+	for _, a := range p.Acts {
+		if (a.Kind == ActStart && a.At > warm || a.Kind == ActDrain) && chance(r, 0.7) {
+			p.flurry(r, a.At)
+		}
+	}
 	if p.Theme == "invalidate" {
 		for range 10 {
 			p.crowd(r, between(r, warm, p.End))
@@ -248,6 +259,50 @@ func (p *Plan) crowd(r *rand.Rand, at time.Duration) {
 		for range 3 + r.IntN(6) {
 			p.get(r, then+between(r, 0, 5*time.Second), key)
 		}
+	}
+}
+
+// relapse draws a node that loses its lease and gets it back, for its watch stands
+// still; callers who come just before that, of a key that is being computed since
+// before an invalidation which is acknowledged by then.
+func (p *Plan) relapse(r *rand.Rand, at time.Duration) {
+	p.Gaps, p.LoadTakes, p.LoadTime, p.Hangs = 0.5, 9*time.Second, 12*time.Second, 0
+	node, other := r.IntN(p.Nodes), r.IntN(p.Nodes)
+	key := r.IntN(p.Keys)
+	length := between(r, 3500*time.Millisecond, 6*time.Second)
+	p.Acts = append(p.Acts,
+		Act{At: at, Kind: ActGet, Node: pick(r, node, other), Key: key, For: 15 * time.Second},
+		Act{At: at + 300*time.Millisecond, Kind: ActGet, Node: node, Key: key, For: 15 * time.Second},
+		Act{At: at + 500*time.Millisecond, Kind: ActStall, Node: node, For: length},
+		Act{At: at + 700*time.Millisecond, Kind: ActInvalidate, Node: other, Key: key, Scope: pick(r, 1, 1, 2)},
+	)
+	for range 6 {
+		p.Acts = append(p.Acts, Act{At: at + length + between(r, -400*time.Millisecond, 500*time.Millisecond), Kind: ActGet, Node: node, Key: key, For: 15 * time.Second})
+	}
+	p.End = max(p.End, at+length+time.Second)
+}
+
+// absent draws an owner that dies while another node computes its keys and a third
+// waits for them, and is out of reach when a new owner asks it what it holds.
+func (p *Plan) absent(r *rand.Rand, at time.Duration) {
+	p.LoadTakes, p.LoadTime = 9*time.Second, 12*time.Second
+	nodes := r.Perm(p.Nodes)
+	owner, holder, waiter := nodes[0], nodes[1], nodes[2]
+	for key := range p.Keys {
+		p.Acts = append(p.Acts,
+			Act{At: at, Kind: ActGet, Node: holder, Key: key, For: 15 * time.Second},
+			Act{At: at + 200*time.Millisecond, Kind: ActGet, Node: waiter, Key: key, For: 15 * time.Second})
+	}
+	away := Act{At: at + 1900*time.Millisecond, Kind: pick(r, ActPause, ActSplit), Node: holder, For: between(r, 1200*time.Millisecond, 1490*time.Millisecond)}
+	p.Acts = append(p.Acts, Act{At: at + 400*time.Millisecond, Kind: ActCrash, Node: owner, For: 6 * time.Second}, away)
+	p.End = max(p.End, at+7*time.Second)
+}
+
+// flurry draws callers of cold keys just when partitions move.
+func (p *Plan) flurry(r *rand.Rand, at time.Duration) {
+	p.Acts = append(p.Acts, Act{At: at - 100*time.Millisecond, Kind: ActInvalidate, Node: r.IntN(p.Nodes), Scope: 2})
+	for range 12 {
+		p.get(r, at+between(r, 0, 400*time.Millisecond), r.IntN(p.Keys))
 	}
 }
 

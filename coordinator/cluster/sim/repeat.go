@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -84,11 +85,14 @@ func (j *judge) silence(o, l *load) string {
 	}
 	limit := w.times.Limit - 1500*time.Millisecond
 	holder := o.process.machine
+	if granter := j.grants[o.lease].owner; granter != nil && w.silent(holder, granter.machine, o.start) >= limit {
+		return "its holder was silent past the limit"
+	}
 	if o.lease.Gen == l.lease.Gen {
-		if w.silent(holder, owner.machine, o.start) >= limit {
-			return "its holder was silent past the limit"
-		}
 		return ""
+	}
+	if overlap(append(slices.Clone(owner.machine.deaf), w.etcd.outages...), o.start, w.now) >= limit {
+		return "its new owner did not know of it"
 	}
 	since := w.etcd.genSince[l.lease.Part]
 	if l.lease.Gen > o.lease.Gen+1 {
@@ -109,11 +113,8 @@ func (j *judge) silence(o, l *load) string {
 // silent is for how long since then two machines could not speak, or one of them
 // stood still.
 func (w *world) silent(a, b *machine, since time.Duration) time.Duration {
-	sum := w.network.downtime(a, b, since, w.now) + overlap(a.pauses, since, w.now)
-	if a != b {
-		sum += overlap(b.pauses, since, w.now)
-	}
-	return sum
+	all := append(slices.Clone(w.network.outages(a, b)), a.pauses...)
+	return overlap(append(all, b.pauses...), since, w.now)
 }
 
 // named reports whether somebody who was within the new owner's reach from the

@@ -81,9 +81,11 @@ func (w *world) act(a Act) {
 	case ActIsolate:
 		w.say(m.name, "is cut from etcd for %v", a.For)
 		m.isolated = max(m.isolated, w.now+a.For)
+		m.deaf = append(m.deaf, interval{w.now, w.now + a.For})
 	case ActStall:
 		w.say(m.name, "its watch stands still for %v", a.For)
 		m.stalled = max(m.stalled, w.now+a.For)
+		m.deaf = append(m.deaf, interval{w.now, w.now + a.For})
 	case ActCut:
 		w.say("network", "nothing goes from %s to %s for %v (one way: %v)", m.name, other.name, a.For, a.OneWay)
 		w.network.cut(m, other, a.For)
@@ -114,14 +116,15 @@ func (w *world) drain(m *machine) {
 	p := m.process
 	stay := 0
 	for _, o := range w.machines {
-		if o != m && o.process != nil && o.process.joined && !o.process.draining {
+		if o != m && o.process != nil && o.process.joined && !o.leaving {
 			stay++
 		}
 	}
-	if p == nil || !p.joined || p.draining || stay == 0 {
+	if p == nil || !p.joined || m.leaving || stay == 0 {
 		return
 	}
 	w.say(m.name, "is to leave")
+	m.leaving = true
 	p.do(source{'g', 0}, func() {
 		p.draining = true
 		p.step(core.Drain{})

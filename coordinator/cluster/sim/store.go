@@ -34,8 +34,8 @@ func (c *cell) fromStore(f *flight, g *get) bool {
 				}
 				return
 			}
-			c.mirror(found)
-			c.land(f, found, "store")
+			c.mirror(found, found.v)
+			c.land(f, found, found.v, "store")
 		})
 	})
 	return true
