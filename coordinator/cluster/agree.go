@@ -21,6 +21,9 @@ func (n *Node) renew(a core.Renew, clock core.Time) {
 	record, rev, life := n.record, n.rev, n.self
 	n.mu.Unlock()
 	record.Nonce, record.Clock = a.Nonce, clock
+	if a.Draining {
+		record.State = core.Draining
+	}
 	key := etcd.NodeKey(life.Name)
 	data, err := record.Encode()
 	if err != nil {

@@ -158,6 +158,9 @@ func (n *Node) live(transport *peer.Transport) error {
 	transport.SetPeers(n.places)
 	n.fenced = false
 	n.stepLocked(core.Tick{})
+	for id, a := range n.acks {
+		n.stepLocked(core.Committed{ID: id, Revision: a.revision})
+	}
 	return nil
 }
 

@@ -27,7 +27,7 @@ func Join(ctx context.Context, config Config) (*Node, error) {
 	n := &Node{
 		config: config, log: config.Log, quietly: once{log: config.Log}, times: core.DefaultTimes(),
 		bodies: bodies{of: map[uint64]*served{}}, records: map[string]core.NodeChange{}, places: map[string]peer.Place{},
-		calls: map[uint64]chan core.Answered{}, leases: map[core.Flight]*lease{}, acks: map[uint64]chan struct{}{},
+		calls: map[uint64]chan core.Answered{}, leases: map[core.Flight]*lease{}, acks: map[uint64]*ack{},
 		reborn: make(chan struct{}), gone: make(chan struct{}), unlock: func() {},
 	}
 	if len(config.Etcd) > 0 {

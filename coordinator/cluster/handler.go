@@ -97,16 +97,11 @@ func (h handler) answerAtOnce(from core.Node, session uint64, m core.Join) bool 
 // largeOutcome is an outcome whose value has to be fetched before the core may
 // see it: it is kept in the step that takes it.
 func largeOutcome(m core.Message) (*parcel, bool) {
-	var v core.Value
-	switch m := m.(type) {
-	case core.Outcome:
-		v = m.Value
-	case core.Rejoin:
-		if m.Outcome != nil {
-			v = m.Outcome.Value
-		}
+	outcome, is := m.(core.Outcome) // one that is presented must not be overtaken by End
+	if !is {
+		return nil, false
 	}
-	p, _ := v.Payload.(*parcel)
+	p, _ := outcome.Value.Payload.(*parcel)
 	return p, p != nil && p.ref.valueSize > 0
 }
 

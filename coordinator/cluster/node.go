@@ -70,7 +70,7 @@ type Node struct {
 	rev    uint64    // of the record
 	calls  map[uint64]chan core.Answered
 	leases map[core.Flight]*lease
-	acks   map[uint64]chan struct{}
+	acks   map[uint64]*ack
 	timer  *time.Timer
 	wakes  core.Time
 	reborn chan struct{} // closed when a fenced node has a new incarnation
@@ -159,7 +159,7 @@ func (n *Node) doLocked(action core.Action) {
 	case core.Acknowledged:
 		if ack := n.acks[a.ID]; ack != nil {
 			delete(n.acks, a.ID)
-			close(ack)
+			close(ack.done)
 		}
 	case core.Fenced:
 		n.fencedLocked()

@@ -128,15 +128,22 @@ func (b *batcher) write(batch []purge) {
 		return
 	}
 	n.n.invalidations.Add(uint64(len(batch)))
-	ack := make(chan struct{})
+	a := &ack{revision: revision, done: make(chan struct{})}
 	id := n.ids.Add(1)
 	n.mu.Lock()
-	n.acks[id] = ack
+	n.acks[id] = a
 	n.stepLocked(core.Committed{ID: id, Revision: revision})
 	n.mu.Unlock()
 	for _, p := range batch {
-		p.done <- purged{ack: ack}
+		p.done <- purged{ack: a.done}
 	}
+}
+
+// An ack is a batch that was written and not yet acknowledged. A new life of the
+// node waits for it anew.
+type ack struct {
+	revision uint64
+	done     chan struct{}
 }
 
 // commit writes a batch to the log.

@@ -8,7 +8,10 @@ type Action interface{ action() }
 
 // Renew asks for a renewal of the node's record with a new nonce. Its t0 is the
 // clock reading of the Step that gave it. Renewed follows, always.
-type Renew struct{ Nonce uint64 }
+type Renew struct {
+	Nonce    uint64
+	Draining bool // the record says so from now on
+}
 
 // Write asks for a transaction: if the table still has revision TableRevision,
 // and every record in Bury its revision, the table becomes Table and the records

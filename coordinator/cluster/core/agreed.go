@@ -69,19 +69,23 @@ func (c *Core) learnNode(change NodeChange) (matters bool) {
 	if known != nil && (change.Revision < known.revision || record.Incarnation < known.Incarnation) {
 		return false
 	}
-	if known != nil && !known.dead() && (record.Incarnation != known.Incarnation || record.State == Tombstone) {
-		c.buried(known)
-	}
 	if record.Name == c.Self.Name && (record.Incarnation != c.Self.Incarnation || record.State == Tombstone) {
 		c.fence()
 		return true
 	}
 	matters = known == nil || known.Node != record.Node || known.State != record.State || known.Weight != record.Weight
-	if known == nil || known.Node != record.Node {
+	if known != nil && !known.dead() && (record.Incarnation != known.Incarnation || record.State == Tombstone) {
+		c.buried(known)
+	}
+	newcomer := known == nil || known.Node != record.Node
+	if newcomer {
 		known = &node{}
 		c.nodes[change.Name] = known
 	}
-	known.NodeRecord, known.revision, known.seen = record, change.Revision, c.now
+	known.NodeRecord, known.revision, known.seen = record, max(change.Revision, known.revision), c.now
+	if newcomer && !known.dead() {
+		c.askNewcomer(known)
+	}
 	c.watchOver(known)
 	return matters
 }
@@ -151,7 +155,7 @@ func (c *Core) opened(e Opened) {
 	}
 	n.session = e.Session
 	for _, f := range c.flights {
-		if f.holder == n.Node && f.outcome == nil {
+		if f.holder == n.Node && f.outcome == nil && !f.reserved {
 			f.unclaimed = true
 		}
 	}

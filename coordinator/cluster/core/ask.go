@@ -34,9 +34,6 @@ func (c *Core) ask(e Ask) {
 // place sends an ask to whom it belongs, if that node can be reached.
 func (c *Core) place(a *ask) {
 	to := c.routes[a.part].owner
-	if a.sent != (Node{}) && a.sent != to {
-		c.send(a.sent, Leave{a.ID})
-	}
 	reachable := to == c.Self || c.alive(to) != nil && c.nodes[to.Name].session != 0
 	switch {
 	case reachable:
@@ -108,15 +105,23 @@ func (c *Core) leaveAsk(id uint64) {
 
 // replied takes in what an owner says to an ask.
 func (c *Core) replied(from Node, m Reply) {
+	a := c.asks[m.Ask]
+	if m.Kind == KindLease && (a == nil || a.sent != from && !broken(OlderGenAccepted)) {
+		c.decline(from, m.Flight)
+		return
+	}
+	former := a != nil && a.sent != from
+	if former && !c.useful(a, m) {
+		return // and not acknowledged: its holder offers it to the new owner
+	}
 	if m.Flight != (Flight{}) && m.Kind != KindLease {
 		c.send(from, Took{m.Ask, m.Flight})
 	}
-	a := c.asks[m.Ask]
-	if a == nil || a.sent != from && !broken(OlderGenAccepted) {
-		if m.Kind == KindLease {
-			c.decline(from, m.Flight)
-		}
+	if a == nil {
 		return
+	}
+	if former && a.sent != (Node{}) {
+		c.send(a.sent, Leave{a.ID})
 	}
 	switch m.Kind {
 	case KindLease:
@@ -132,6 +137,21 @@ func (c *Core) replied(from Node, m Reply) {
 	default:
 		c.answer(a, Answered{Kind: m.Kind, Failure: m.Failure})
 	}
+}
+
+// useful reports whether what a former owner says is as good as from the present
+// one: a value by the rule of revisions, or the outcome of the flight that the
+// ask waits for.
+func (c *Core) useful(a *ask, m Reply) bool {
+	switch m.Kind {
+	case KindLease:
+		return true // only where that rule is broken
+	case KindValue:
+		return c.acceptable(a, m.Value) && !a.Lapsed
+	case KindPass, KindError:
+		return m.Flight != (Flight{}) && m.Flight == a.on
+	}
+	return false
 }
 
 // acceptable is the rule of revisions at the asking node.

@@ -39,25 +39,23 @@ func (c *Core) propose() {
 		}
 		return
 	}
-	if !c.standing() && !c.draining || c.now < c.notBefore || c.draining && c.renewal.waiting {
-		return // Renewed and what the write waits for look again
+	if !c.standing() && !c.leaving || c.now < c.notBefore {
+		return
 	}
 	var bury []Burial
 	dead := map[string]bool{}
 	for _, name := range inOrder(c.nodes) {
 		n := c.nodes[name]
-		leaving := c.draining && n.Node == c.Self
-		if !c.silent(n) && !leaving {
+		if !c.silent(n) {
 			continue
 		}
-		dead[name] = true
-		if leaving && c.owns() || broken(NoTombstone) && !leaving {
-			continue // what it owns goes first
+		if dead[name] = true; !broken(NoTombstone) {
+			bury = append(bury, Burial{n.Node, n.revision})
 		}
-		if leaving {
-			c.giveUpLease()
-		}
-		bury = append(bury, Burial{n.Node, n.revision})
+	}
+	if self := c.nodes[c.Self.Name]; c.mayLeave() {
+		c.giveUpLease()
+		bury = append(bury, Burial{c.Self, self.revision})
 	}
 	next, gives := c.nextTable(dead)
 	if next == nil && len(bury) == 0 {
@@ -79,6 +77,13 @@ func (c *Core) propose() {
 	c.wrote++
 	c.write = &writing{Write: Write{ID: c.wrote, Table: next, TableRevision: c.tableRev, Bury: bury}, gives: gives}
 	c.act(c.write.Write)
+}
+
+// mayLeave reports whether this node can be buried by itself: it is draining, as
+// all can see, owns nothing, and no renewal is under way.
+func (c *Core) mayLeave() bool {
+	self := c.nodes[c.Self.Name]
+	return c.draining && self != nil && self.State == Draining && !c.owns() && !c.renewal.waiting
 }
 
 // owns reports whether the table gives this node anything.
@@ -126,7 +131,7 @@ func (c *Core) nextTable(dead map[string]bool) (*Table, []uint32) {
 		if n := c.nodes[target[p]]; target[p] != "" {
 			want = n.Node
 		}
-		free := owner == Node{} || c.alive(owner) == nil || dead[owner.Name] && owner != c.Self
+		free := owner == Node{} || c.alive(owner) == nil || dead[owner.Name]
 		if want == owner || !free && owner != c.Self {
 			continue
 		}

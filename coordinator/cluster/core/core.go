@@ -125,6 +125,7 @@ type Core struct {
 	waiters    map[waiterID]*waiter
 	parked     int
 	granted    uint64
+	finished   finished
 	marks      marks
 	recoveries map[uint64]*recovery
 	rounds     uint64
@@ -221,8 +222,8 @@ func (c *Core) handle(event Event) {
 	case Committed:
 		c.committed(e)
 	case Drain:
-		c.draining = true
-		c.propose()
+		c.draining = true // and once all can see that, its partitions are given away
+		c.timers.set(c.now, timer{kind: renewTimer})
 	default:
 		panic(fmt.Sprintf("core: unknown event %T", event))
 	}
@@ -245,15 +246,15 @@ func (c *Core) receive(r Received) {
 	case Outcome:
 		c.outcome(from, m)
 	case Taken:
-		c.taken(m)
+		c.taken(from, m)
 	case Extend:
 		c.extend(from, m)
 	case Extended:
-		c.extended(m)
+		c.extended(from, m)
 	case Idle:
 		c.idle(from, m.Flight)
 	case Unwanted:
-		c.unwanted(m.Flight)
+		c.unwanted(from, m.Flight)
 	case Recover:
 		c.onRecover(from, m)
 	case Rejoin:

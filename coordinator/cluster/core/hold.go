@@ -25,10 +25,12 @@ const maxBeats = 16
 // known here: until the first heartbeat is answered it counts from now, less what
 // the grant can have been under way on a stream that lives.
 func (c *Core) hold(a *ask, m Reply) {
-	h := &held{id: m.Flight, key: a.Key, since: a.Since, until: c.now.Add(c.Times.Limit - c.Times.Guard - c.Times.Silence), life: c.now.Add(m.Life)}
+	h := &held{id: m.Flight, key: a.Key, since: a.Since, until: c.now.Add(c.Times.Limit - c.Times.Guard - c.Times.Silence), life: c.now.Add(m.Life), presented: c.now}
 	c.held[h.id] = h
 	c.timeHeld(h)
-	c.extendAll([]Flight{h.id})
+	if owner := c.routes[h.id.Part].owner; c.alive(owner) != nil {
+		c.send(owner, Extend{Flights: []Flight{h.id}})
+	}
 }
 
 func (c *Core) timeHeld(h *held) {
@@ -38,9 +40,14 @@ func (c *Core) timeHeld(h *held) {
 	}
 }
 
-// ends is when the lease is void. An outcome that is offered may be adopted as
-// long as any lease could be.
-func (h *held) ends() Time { return min(h.until, h.life) }
+// ends is when the lease is void. The right to compute ends with its lifetime
+// (C6); an outcome that is there is offered for as long as it is extended.
+func (h *held) ends() Time {
+	if h.outcome != nil {
+		return h.until
+	}
+	return min(h.until, h.life)
+}
 
 func (c *Core) heldDue(id Flight) {
 	h := c.held[id]
@@ -92,10 +99,10 @@ func (c *Core) extendAll(ids []Flight) {
 
 // extended takes in what an owner says to heartbeats and to leases presented.
 // The holder counts from when it sent them, minus g.
-func (c *Core) extended(m Extended) {
+func (c *Core) extended(from Node, m Extended) {
 	sent, known := c.beatSent[m.Round]
 	for _, id := range m.Kept {
-		if h := c.held[id]; h != nil {
+		if h := c.held[id]; h != nil && c.owned(id, from) {
 			if m.Round == 0 {
 				sent, known = h.presented, true
 			}
@@ -105,7 +112,7 @@ func (c *Core) extended(m Extended) {
 		}
 	}
 	for _, id := range m.Void {
-		if h := c.held[id]; h != nil {
+		if h := c.held[id]; h != nil && c.owned(id, from) {
 			c.lose(h)
 		}
 	}
@@ -118,6 +125,7 @@ func (c *Core) done(e Done) {
 		c.act(Settled{Flight: e.Flight, Void: true})
 		return
 	}
+	h.until = max(h.until, c.now.Add(c.Times.Limit-c.Times.Guard))
 	h.outcome = &Outcome{Flight: h.id, Key: h.key, Kind: e.Kind, Value: e.Value, Failure: e.Failure}
 	if owner := c.routes[h.id.Part].owner; c.alive(owner) != nil {
 		c.send(owner, *h.outcome)
@@ -129,9 +137,9 @@ func (c *Core) done(e Done) {
 }
 
 // taken ends a lease: whoever waited has its outcome.
-func (c *Core) taken(m Taken) {
+func (c *Core) taken(from Node, m Taken) {
 	h := c.held[m.Flight]
-	if h == nil || h.outcome == nil {
+	if h == nil || h.outcome == nil || !c.owned(m.Flight, from) {
 		return
 	}
 	delete(c.held, h.id)
@@ -157,8 +165,8 @@ func (c *Core) nobodyHere(id Flight) {
 }
 
 // unwanted passes on that nobody waits anywhere.
-func (c *Core) unwanted(id Flight) {
-	if h := c.held[id]; h != nil && h.outcome == nil {
+func (c *Core) unwanted(from Node, id Flight) {
+	if h := c.held[id]; h != nil && h.outcome == nil && c.owned(id, from) {
 		h.idle = false
 		c.act(NobodyAnywhere{id})
 	}
@@ -166,3 +174,7 @@ func (c *Core) unwanted(id Flight) {
 
 // Holds reports whether this node has a lease, computing or offered.
 func (c *Core) Holds(id Flight) bool { return !c.fenced && c.held[id] != nil }
+
+// owned reports whether a node has a say about a flight: the newest owner of its
+// partition that this node has heard of.
+func (c *Core) owned(id Flight, by Node) bool { return c.routes[id.Part].owner == by }

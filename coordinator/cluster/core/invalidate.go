@@ -32,6 +32,17 @@ func (c *Core) committed(e Committed) {
 	c.timers.set(c.now.Add(c.Times.Lease+c.Times.Guard), timer{kind: ackTimer, id: e.ID})
 }
 
+// askNewcomer asks a node that was not known when an invalidation was committed,
+// because this node's watch lagged.
+func (c *Core) askNewcomer(n *node) {
+	for _, id := range inOrder(c.invalidations) {
+		if inv := c.invalidations[id]; n.revision < inv.revision {
+			inv.silent[n.Node] = true
+			c.send(n.Node, Applied{inv.revision})
+		}
+	}
+}
+
 func (c *Core) acknowledge(id uint64) {
 	delete(c.invalidations, id)
 	c.act(Acknowledged{id})
@@ -51,7 +62,7 @@ func (c *Core) seenBy(id uint64, who Node) {
 
 func (c *Core) hasApplied(from Node, revision uint64) {
 	for _, id := range inOrder(c.invalidations) {
-		if inv := c.invalidations[id]; inv.revision <= revision {
+		if inv := c.invalidations[id]; inv != nil && inv.revision <= revision {
 			c.seenBy(id, from)
 		}
 	}

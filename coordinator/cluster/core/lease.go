@@ -28,7 +28,7 @@ const maxRenewals = 16
 // renewDue sends a renewal: the instant of this Step is its t0.
 func (c *Core) renewDue() {
 	r := &c.renewal
-	if r.waiting || c.draining {
+	if r.waiting || c.leaving {
 		return
 	}
 	r.waiting = true
@@ -39,7 +39,7 @@ func (c *Core) renewDue() {
 			delete(r.nonces, nonce)
 		}
 	}
-	c.act(Renew{Nonce: r.nonce})
+	c.act(Renew{Nonce: r.nonce, Draining: c.draining})
 }
 
 // renewed takes in the answer to a renewal. The record may show the nonce of an
@@ -48,9 +48,6 @@ func (c *Core) renewed(e Renewed) {
 	r := &c.renewal
 	r.waiting = false
 	if !e.OK {
-		if c.draining {
-			c.proposeSoon()
-		}
 		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: renewTimer})
 		return
 	}
@@ -138,6 +135,9 @@ func (c *Core) lapse() {
 	for _, id := range inOrder(c.asks) {
 		a := c.asks[id]
 		if a.sent == (Node{}) || a.sent == c.Self && a.on == (Flight{}) {
+			if a.sent == c.Self {
+				c.send(c.Self, Leave{a.ID})
+			}
 			c.answer(a, Answered{Kind: KindUnavailable})
 		}
 	}

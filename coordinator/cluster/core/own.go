@@ -59,21 +59,31 @@ type waiterID struct {
 type waiter struct {
 	waiterID
 	Join
-	part   uint32
-	flight *flight // parked on; nil: in its part's waiting
-	adrift bool    // its session has ended
-	gone   bool    // answered, left or dead: whoever meets it drops it
+	part    uint32
+	ends    Time    // its Wait is over then
+	arrived uint64  // leases granted before it came: what began later is Fresh to it
+	flight  *flight // parked on; nil: in its part's waiting
+	adrift  bool    // its session has ended
+	gone    bool    // answered, left or dead: whoever meets it drops it
 }
 
 // A lagging Join knows of a revision or a table that this node has yet to apply.
 type lagging struct {
 	from Node
 	join Join
+	ends Time
 }
 
 // join answers a Join, or parks it.
 func (c *Core) join(from Node, m Join) {
-	c.dropWaiter(waiterID{from, m.Ask})
+	if old := c.waiters[waiterID{from, m.Ask}]; old != nil {
+		c.strike(old) // it is the same one, on a new stream
+	}
+	c.take(from, m, c.now.Add(m.Wait))
+}
+
+// take is join, for one that has waited until it can be understood too.
+func (c *Core) take(from Node, m Join, ends Time) {
 	p := c.part(m.Key)
 	r := c.routes[p]
 	switch {
@@ -82,11 +92,11 @@ func (c *Core) join(from Node, m Join) {
 			c.send(from, Reply{Ask: m.Ask, Kind: KindOverloaded, Gen: r.gen})
 			return
 		}
-		c.lagging = append(c.lagging, lagging{from, m})
+		c.lagging = append(c.lagging, lagging{from, m, ends})
 	case r.owner != c.Self:
 		c.send(from, Reply{Ask: m.Ask, Kind: KindWrongOwner, Gen: r.gen})
 	default:
-		c.admit(&waiter{waiterID: waiterID{from, m.Ask}, Join: m, part: p})
+		c.admit(&waiter{waiterID: waiterID{from, m.Ask}, Join: m, part: p, ends: ends, arrived: c.granted})
 	}
 }
 
@@ -103,7 +113,7 @@ func (c *Core) catchUp() {
 	late := c.lagging
 	c.lagging = nil
 	for _, l := range late {
-		c.join(l.from, l.join)
+		c.take(l.from, l.join, l.ends)
 	}
 }
 
@@ -155,18 +165,18 @@ func (c *Core) readmitPart(p uint32) {
 // readmitOne serves a waiter anew.
 func (c *Core) readmitOne(w *waiter) {
 	c.strike(w)
-	again := &waiter{waiterID: w.waiterID, Join: w.Join, part: w.part, adrift: w.adrift}
+	again := &waiter{waiterID: w.waiterID, Join: w.Join, part: w.part, ends: w.ends, arrived: w.arrived, adrift: w.adrift}
 	c.admit(again)
 }
 
 // serve answers a waiter at the ACTIVE owner of its key, or parks it on the
 // key's flight.
 func (c *Core) serve(w *waiter) {
-	if f := c.flights[w.On]; f != nil && f.outcome != nil && f.key == w.Key && !w.Fresh && c.deliver(f, w) {
-		return
-	}
 	if w.Lapsed {
 		w.Since = max(w.Since, c.applied) // its own is from before its lease ran out
+	}
+	if f := c.flights[w.On]; f != nil && f.outcome != nil && f.key == w.Key && !w.Fresh && c.deliver(f, w) {
+		return
 	}
 	var previous Value
 	if !w.Fresh {
@@ -182,7 +192,7 @@ func (c *Core) serve(w *waiter) {
 		return
 	}
 	f := c.keys[w.Key]
-	if f != nil && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
+	if f != nil && !f.reserved && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
 		c.detach(f)
 		f = nil
 	}
@@ -192,7 +202,7 @@ func (c *Core) serve(w *waiter) {
 	switch {
 	case f != nil:
 		c.park(f, w)
-	case w.Lapsed:
+	case w.Lapsed || w.ends <= c.now:
 		c.reply(w, Reply{Kind: KindUnavailable})
 	case w.adrift: // nobody there to be granted anything
 		c.parts[w.part].waiting = append(c.parts[w.part].waiting, w)
@@ -210,10 +220,10 @@ func (c *Core) grant(w *waiter, previous Value) {
 	f := &flight{
 		id:  Flight{w.part, c.parts[w.part].gen, c.granted},
 		key: w.Key, holder: w.node, since: w.Since,
-		until: c.now.Add(c.Times.Limit), life: c.now.Add(w.Wait),
+		until: c.now.Add(c.Times.Limit), life: w.ends,
 	}
 	c.enter(f)
-	c.reply(w, Reply{Kind: KindLease, Flight: f.id, Life: w.Wait, Value: previous})
+	c.reply(w, Reply{Kind: KindLease, Flight: f.id, Life: w.ends.Sub(c.now), Value: previous})
 }
 
 // enter makes a flight the current one of its key.
@@ -322,11 +332,16 @@ func deleteLagging(late []lagging, id waiterID) []lagging {
 	return late
 }
 
-// mayBeUnwanted tells a holder of whom nobody wants anything any more.
+// mayBeUnwanted tells a holder of whom nobody wants anything any more. Where the
+// partition may be another's by now, nobody can tell.
 func (c *Core) mayBeUnwanted(f *flight) {
-	if f != nil && f.idle && f.live == 0 && f.outcome == nil {
-		c.send(f.holder, Unwanted{f.id})
+	if f == nil || !f.idle || f.live > 0 || f.outcome != nil {
+		return
 	}
+	if p := &c.parts[f.id.Part]; p.closed || p.recovering != nil || !c.standing() {
+		return
+	}
+	c.send(f.holder, Unwanted{f.id})
 }
 
 // idle notes that nobody waits at a flight's holder.
@@ -345,6 +360,9 @@ func (c *Core) extend(from Node, m Extend) {
 			continue
 		}
 		f := c.flights[id]
+		if f == nil && c.awaits(id.Part, from) {
+			continue // it has overtaken what presents it
+		}
 		if f == nil || f.holder != from {
 			answer.Void = append(answer.Void, id)
 			continue

@@ -226,7 +226,9 @@ func (c *Core) rejoin(from Node, m Rejoin) {
 func (c *Core) claim(f *flight, m Rejoin) {
 	f.unclaimed = false
 	if f.outcome == nil {
-		f.reserved = false
+		if f.reserved {
+			f.reserved, f.since, f.life = false, m.Since, c.now.Add(m.Life)
+		}
 		f.until = c.now.Add(c.Times.Limit)
 		f.idle = f.idle || m.Idle
 	}
@@ -276,6 +278,10 @@ func (c *Core) adoptOutcome(from Node, m Rejoin) {
 }
 
 func (c *Core) refuseLease(from Node, m Rejoin) {
+	if m.Outcome != nil && c.finished.of[m.Flight] {
+		c.send(from, Taken{Flight: m.Flight}) // it has not heard so
+		return
+	}
 	if m.Outcome != nil {
 		c.note(Note{What: NoteVoidOutcome, Node: from, Part: m.Flight.Part, Key: m.Key})
 		c.send(from, Taken{Flight: m.Flight, Void: true})

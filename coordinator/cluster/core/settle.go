@@ -10,7 +10,7 @@ func (c *Core) outcome(from Node, m Outcome) {
 	case f != nil && f.holder == from && f.outcome != nil: // offered again; Taken follows
 	case f != nil && f.holder == from:
 		c.settle(f, m)
-	case c.parts[m.Flight.Part].recovering != nil: // it is presented, in its turn
+	case c.awaits(m.Flight.Part, from): // it is presented, in its turn
 	default:
 		c.note(Note{What: NoteVoidOutcome, Node: from, Part: m.Flight.Part, Key: m.Key})
 		c.send(from, Taken{Flight: m.Flight, Void: true})
@@ -36,7 +36,7 @@ func (c *Core) settle(f *flight, m Outcome) {
 	}
 	var refused []*waiter
 	for _, w := range f.release() {
-		if !w.gone && (w.Fresh || !c.deliver(f, w)) {
+		if !w.gone && (w.Fresh && (f.adopted || f.id.Seq <= w.arrived) || !c.deliver(f, w)) {
 			refused = append(refused, w)
 		}
 	}
@@ -98,5 +98,31 @@ func (c *Core) mayFinish(f *flight) {
 
 func (c *Core) finish(f *flight) {
 	delete(c.flights, f.id)
+	c.finished.add(f.id)
 	c.send(f.holder, Taken{Flight: f.id})
+}
+
+// maxFinished is how many flights are remembered whose outcome was taken, the
+// latest: a holder that has not heard so offers it again.
+const maxFinished = 1 << 12
+
+// finished are flights whose outcome was taken.
+type finished struct {
+	of    map[Flight]bool
+	order []Flight // a ring
+	next  int
+}
+
+func (l *finished) add(f Flight) {
+	if l.of == nil {
+		l.of = map[Flight]bool{}
+	}
+	if len(l.order) < maxFinished {
+		l.order = append(l.order, f)
+	} else {
+		delete(l.of, l.order[l.next])
+		l.order[l.next] = f
+		l.next = (l.next + 1) % maxFinished
+	}
+	l.of[f] = true
 }
