@@ -40,8 +40,14 @@ func TestTwoNodesHaveOneSessionAndMessagesArriveInOrder(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		hears(t, a, "")
-		hears(t, b, "")
+		acquaint(a, b) // nothing has changed
+		time.Sleep(time.Minute)
+		for _, d := range []*node{a, b} {
+			hears(t, d, "")
+			if d.logged() != "" {
+				t.Errorf("%v logged\n%s", d.self, d.logged())
+			}
+		}
 	})
 }
 
@@ -294,27 +300,66 @@ func TestPausesBetweenCallsDoubleToASecondAndStartAnewAfterASteadySession(t *tes
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		a := n.node("a", 1)
+		gaps := func(calls int) (gaps []time.Duration) {
+			last := time.Now()
+			for seen := n.callsMade(); len(gaps) < calls; time.Sleep(time.Millisecond) {
+				synctest.Wait()
+				if made := n.callsMade(); made > seen {
+					gaps = append(gaps, time.Since(last))
+					seen, last = made, time.Now()
+				}
+			}
+			return gaps
+		}
+		expect := func(what string, got []time.Duration, first time.Duration) {
+			t.Helper()
+			pause := first
+			for i, gap := range got {
+				if gap < pause/2 || gap > pause+2*time.Millisecond {
+					t.Errorf("%s, pause %d is %v, want %v to %v", what, i, gap, pause/2, pause)
+				}
+				pause = min(2*pause, longestPause)
+			}
+		}
 		a.SetPeers(map[string]Place{"b": {"b", 1}})
-		var calls []time.Duration
-		begun := time.Now()
-		seen := 0
-		for time.Since(begun) < 10*time.Second {
-			synctest.Wait()
-			if made := n.callsMade(); made > seen {
-				seen = made
-				calls = append(calls, time.Since(begun))
-			}
-			time.Sleep(time.Millisecond)
-		}
-		pause := firstPause
-		for i := 1; i < len(calls); i++ {
-			if gap := calls[i] - calls[i-1]; gap < pause/2 || gap > pause+time.Millisecond {
-				t.Errorf("%v between call %d and the next, want %v to %v", gap, i, pause/2, pause)
-			}
-			pause = min(2*pause, longestPause)
-		}
+		synctest.Wait()
+		expect("nobody is there", gaps(10), firstPause)
 		if lines := strings.Count(a.logged(), "a call was in vain"); lines != 1 {
 			t.Errorf("%d log lines, want 1:\n%s", lines, a.logged())
+		}
+		for _, row := range []struct {
+			lasts time.Duration
+			want  time.Duration
+		}{{steadyAfter - 100*time.Millisecond, longestPause}, {steadyAfter, firstPause}} {
+			b := n.node("b", 1)
+			b.SetPeers(places(a, b))
+			for a.hears() == "" {
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(row.lasts)
+			b.Close()
+			expect(fmt.Sprintf("after a session of %v", row.lasts), gaps(1), row.want)
+			a.hears()
+		}
+	})
+}
+
+func TestACallThatIsNotAnsweredIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		listener := n.listen("b") // connections wait there
+		defer listener.Close()
+		a := n.node("a", 1)
+		a.SetPeers(map[string]Place{"b": {"b", 1}})
+		time.Sleep(dialTimeout - time.Nanosecond)
+		synctest.Wait()
+		if a.logged() != "" {
+			t.Errorf("too early: %s", a.logged())
+		}
+		time.Sleep(2 * time.Nanosecond)
+		synctest.Wait()
+		if !strings.Contains(a.logged(), errLate.Error()) {
+			t.Errorf("after %v: %s", dialTimeout, a.logged())
 		}
 	})
 }
