@@ -95,8 +95,13 @@ func (e *etcd) call(p *process, apply func(), answered func(ok bool)) {
 				there += unreachable - w.now
 			}
 		}
-	} else if lost && fate == 0 {
-		apply = func() {}
+	} else if lost {
+		switch fate {
+		case 0:
+			apply = func() {}
+		case 1: // it takes effect when it was given up long ago, and others have been answered
+			there += between(r, 0, 3*time.Second)
+		}
 	}
 	w.after(there, func() {
 		apply()
@@ -180,12 +185,12 @@ func (e *etcd) tell(p *process, c change) {
 
 // renew is a Renew's transaction: it compares the record's revision with the one
 // that the node knows.
-func (e *etcd) renew(p *process, nonce uint64, clock core.Time, known uint64) core.Renewed {
+func (e *etcd) renew(p *process, a core.Renew, clock core.Time, known uint64) core.Renewed {
 	kept := e.nodes[p.node.Name]
 	if kept.revision == known && kept.record.Node == p.node && kept.record.State != core.Tombstone {
 		record := kept.record
-		record.Nonce, record.Clock = nonce, clock
-		if p.draining {
+		record.Nonce, record.Clock = a.Nonce, clock
+		if a.Draining {
 			record.State = core.Draining
 		}
 		e.commit([]core.NodeChange{{Name: p.node.Name, Record: &record}}, nil, nil)

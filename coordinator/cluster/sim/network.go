@@ -207,6 +207,18 @@ func (n *network) crashed(dead *process) {
 	}
 }
 
+// hangUp ends a process's stream to one that is dead to it.
+func (n *network) hangUp(from *process, to core.Node) {
+	m := n.world.machine(to.Name)
+	if m == from.machine {
+		return
+	}
+	p := n.pairs[from.machine.index][m.index]
+	if s := p.stream; s != nil && s.ends[p.side(from.machine)] == from && s.ends[p.side(m)].node == to {
+		s.end("a tombstone", 5*time.Millisecond)
+	}
+}
+
 // reset ends a stream for no reason.
 func (n *network) reset(a, b *machine) {
 	if s := n.pairs[a.index][b.index].stream; s != nil {

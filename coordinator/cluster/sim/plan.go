@@ -149,7 +149,7 @@ func NewPlan(seed uint64) Plan {
 		Latency: pick(r, 100*time.Microsecond, time.Millisecond, 30*time.Millisecond),
 		Jitter:  pick(r, 100*time.Microsecond, 2*time.Millisecond, 40*time.Millisecond),
 		Loss:    0.05, EtcdTakes: pick(r, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
-		EtcdLoss: pick(r, 0, 0, 0.02), Lag: pick(r, time.Millisecond, 5*time.Millisecond, 60*time.Millisecond),
+		EtcdLoss: pick(r, 0, 0, 0.02, 0.1), Lag: pick(r, time.Millisecond, 5*time.Millisecond, 60*time.Millisecond),
 		LoadTime:  pick(r, 4*time.Second, 6*time.Second, 9*time.Second, 12*time.Second),
 		LoadTakes: pick(r, 100*time.Millisecond, time.Second, 3*time.Second, 6*time.Second),
 		Shares:    pick(r, 0, 0.1), Passes: pick(r, 0, 0, 0.1), Errors: pick(r, 0, 0.1), Hangs: pick(r, 0, 0.1),

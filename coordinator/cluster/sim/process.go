@@ -126,7 +126,11 @@ func (e *etcd) recordOf(s core.Snapshot, name string) uint64 {
 	return s.Nodes[i].Revision
 }
 
+// learn takes in who the others are. The stream to one that is dead is closed.
 func (p *process) learn(n core.NodeChange) {
+	if was, known := p.peers[n.Name]; known && (n.Record == nil || n.Record.State == core.Tombstone || n.Record.Node != was) {
+		p.world.network.hangUp(p, was)
+	}
 	if n.Record == nil || n.Record.State == core.Tombstone {
 		delete(p.peers, n.Name)
 		return
@@ -249,7 +253,7 @@ func (p *process) carryOut(a core.Action) {
 		p.truth.sent(a.Nonce, p.machine.boottime())
 		var r core.Renewed
 		known := p.record
-		w.etcd.call(p, func() { r = w.etcd.renew(p, a.Nonce, t0, known) }, func(ok bool) {
+		w.etcd.call(p, func() { r = w.etcd.renew(p, a, t0, known) }, func(ok bool) {
 			if !ok {
 				p.step(core.Renewed{})
 				return

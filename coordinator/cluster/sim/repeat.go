@@ -91,6 +91,9 @@ func (j *judge) silence(o, l *load) string {
 	if o.lease.Gen == l.lease.Gen {
 		return ""
 	}
+	if o.end >= 0 && w.silent(l.process.machine, owner.machine, w.etcd.genSince[l.lease.Part]) >= w.times.Recovery/4 {
+		return "its asker was silent in the recovery"
+	}
 	if overlap(append(slices.Clone(owner.machine.deaf), w.etcd.outages...), o.start, w.now) >= limit {
 		return "its new owner did not know of it"
 	}
