@@ -159,6 +159,13 @@ func (c *Core) readmit() {
 func (c *Core) readmitPart(p uint32) {
 	waiting := c.parts[p].waiting
 	c.parts[p].waiting = nil
+	if c.parts[p].recovering == nil && !c.parts[p].closed && c.mayGrant() {
+		for _, w := range waiting { // what one names is not granted to another before its turn
+			if !w.gone && c.keys[w.Key] == nil {
+				c.reserve(w)
+			}
+		}
+	}
 	c.requeue(waiting)
 }
 

@@ -123,6 +123,7 @@ func (c *Core) heardFrom(r *recovery, who Node) {
 	}
 	delete(c.recoveries, r.round)
 	c.activate(r)
+	c.confirm(mine) // nobody can name them any more
 }
 
 // recoveryDue stops waiting for silent nodes.
@@ -151,7 +152,6 @@ func (c *Core) activate(r *recovery) {
 			c.readmitPart(g.Part)
 		}
 	}
-	c.confirm(served)
 }
 
 // confirm acknowledges the outcomes that came while it was not certain that their

@@ -1,0 +1,59 @@
+// Package cluster makes a key a singleton across machines: one program on N
+// nodes computes each key once.
+//
+//	node, err := cluster.Join(ctx, cluster.Config{
+//		Name:   "a",
+//		Listen: "10.0.0.1:7070",
+//		Peers:  []string{"10.0.0.1:7070", "10.0.0.2:7070", "10.0.0.3:7070"},
+//		Dir:    "/var/lib/shop",
+//		New:    true, // once: it creates the cluster
+//	})
+//	products, err := corral.New(load, corral.Options[[]byte]{
+//		Name: "products", MaxBytes: 1 << 30, TTL: time.Minute,
+//		Codec: codec.Bytes{}, Coordinator: node.Cache("products"),
+//	})
+//
+// Every node runs this, and then uses its cache as if it were alone. Close the
+// caches first, and then the node.
+//
+// # What is guaranteed
+//
+//   - A key that many callers on many nodes ask for is computed by one load, at
+//     the node that asked first; all are given what it comes to.
+//   - Once Invalidate has returned nil on any node, no node gives a value whose
+//     load began before it. This holds whatever fails: nodes that crash, are
+//     paused, are cut off from each other or from etcd. A node that cannot know
+//     whether it is up to date answers nothing from what it has.
+//   - A load on a node that lives goes on when the owner of its key dies, and its
+//     outcome reaches everybody who waits.
+//   - What is given for a key was computed for that key.
+//
+// # What is not
+//
+//   - A load is computed again when the node that computes it dies, is paused for
+//     longer than a lease, or is cut off from the owner of its key; Status counts
+//     these by reason. docs/cluster.md has the list.
+//   - Values that an owner has kept are not handed over when its keys move: each
+//     is computed again when it is asked for. A store avoids that.
+//   - While etcd cannot be written, nodes lose their leases within two seconds and
+//     answer ErrUnavailable, until it can be written again.
+//   - Clocks' rates may differ by less than 5 %. Their readings are never
+//     compared.
+//   - The nodes trust each other and their etcd. Use Config.TLS where the network
+//     is not trusted.
+//
+// # What the caller owes
+//
+// The same caches, by name, with the same Codec and a loader that comes to the
+// same value, on every node. A directory that is the node's own. Origins that
+// have changed before Invalidate is called.
+//
+// # To look inside
+//
+// Node.Status and Node.Table say what a node knows; Node.OwnerOf who owns a key.
+// The log says what an operator may want to know, once in ten seconds at most.
+//
+// The decisions are in package core, which the simulator in package sim runs
+// through crashes, pauses, losses and moves; models/ has a model of it that is
+// checked exhaustively, and faults/ runs real processes.
+package cluster
