@@ -34,6 +34,8 @@ var mayImport = map[string][]string{
 	"coordinator/cluster":                 {"", "internal/placement", "coordinator/cluster/core", "coordinator/cluster/internal/etcd", "coordinator/cluster/internal/peer"},
 	"coordinator/cluster/core":            {"", "internal/placement"},
 	"coordinator/cluster/sim":             {"", "internal/placement", "coordinator/cluster/core"},
+	"coordinator/cluster/faults":          {},
+	"coordinator/cluster/faults/node":     {"", "codec", "coordinator/cluster", "coordinator/cluster/faults"},
 	"coordinator/cluster/internal/etcd":   {"", "internal/placement", "coordinator/cluster/core"},
 	"coordinator/cluster/internal/peer":   {"", "coordinator/cluster/core", "coordinator/cluster/internal/peerpb"},
 	"coordinator/cluster/internal/peerpb": {},

@@ -1,0 +1,217 @@
+package faults_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/faults"
+)
+
+const (
+	// patience is for how long callers wait, if a test says nothing else.
+	patience = 20 * time.Second
+	// soon is for how long a test waits for what must come.
+	soon = 30 * time.Second
+	// lease is L, of nodes with an embedded etcd; guard is g.
+	lease = 2 * time.Second
+	guard = 100 * time.Millisecond
+)
+
+// soak is the full form.
+var soak = os.Getenv("CORRAL_SOAK") != ""
+
+// rounds is how often a fault is met.
+func rounds(short, full int) int {
+	if soak {
+		return full
+	}
+	return short
+}
+
+// A cluster is real processes and their origin.
+type cluster struct {
+	t      *testing.T
+	origin *origin
+	nodes  []*node
+	voters int
+	keys   int // made so far
+}
+
+// A node stays the same over its lives.
+type node struct {
+	*process
+	cluster *cluster
+	name    string
+	dir     string
+	log     string
+	votes   bool // etcd runs in it
+	host    hosts
+}
+
+// hosts is where nodes run: on loopback, or each in a network namespace.
+type hosts interface {
+	enter() []string            // the words before a command
+	address(node string) string // where the node listens
+	etcd(node string) string    // HOST:PEERPORT,CLIENTPORT
+}
+
+// start begins a cluster of a, b, c … and waits until it is whole.
+func start(t *testing.T, count int, on func(t *testing.T, name string) hosts) *cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("real processes")
+	}
+	c := &cluster{t: t, origin: newOrigin(t), voters: 3}
+	dir := t.TempDir()
+	for i := range count {
+		name := string(rune('a' + i))
+		n := &node{cluster: c, name: name, dir: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"), votes: i < c.voters, host: on(t, name)}
+		if err := os.MkdirAll(n.dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c.nodes = append(c.nodes, n)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, n := range c.nodes {
+				t.Logf("the end of the log of %s:\n%s", n.name, n.logTail(60))
+			}
+		}
+	})
+	for _, n := range c.nodes {
+		n.begin()
+	}
+	c.awaitWhole()
+	return c
+}
+
+func (c *cluster) peers() string {
+	var all []string
+	for _, n := range c.nodes {
+		all = append(all, n.host.address(n.name))
+	}
+	return strings.Join(all, ",")
+}
+
+// awaitServing waits until the node's process serves.
+func (n *node) awaitServing() {
+	n.cluster.t.Helper()
+	select {
+	case <-n.served:
+	case <-n.ended:
+		n.cluster.t.Fatalf("node %s has ended before it served", n.name)
+	case <-time.After(2 * soon):
+		n.cluster.t.Fatalf("node %s does not serve", n.name)
+	}
+}
+
+// awaitWhole waits until every node serves, has a lease and streams to all
+// others, and partitions are balanced within one.
+func (c *cluster) awaitWhole() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		n.awaitServing()
+	}
+	await(c.t, "a whole cluster", func() bool { return c.whole(c.nodes) })
+}
+
+// whole reports whether these nodes are all there is, and in order.
+func (c *cluster) whole(nodes []*node) bool {
+	least, most := 1<<20, 0
+	for _, n := range nodes {
+		a, ok := n.send(faults.Command{Do: faults.Look}).wait()
+		if !ok || a.Status == nil {
+			return false
+		}
+		s := a.Status
+		if !s.Standing || s.Ownerless != 0 || s.Streams != len(nodes)-1 || len(s.Nodes) != len(nodes) {
+			return false
+		}
+		least, most = min(least, s.Owned), max(most, s.Owned)
+	}
+	return most-least <= len(nodes) // the share is rounded up, and one more is allowed
+}
+
+// others are all nodes but these.
+func (c *cluster) others(but ...*node) (rest []*node) {
+	for _, n := range c.nodes {
+		found := false
+		for _, b := range but {
+			found = found || b == n
+		}
+		if !found {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+// leader is the node whose member of etcd leads.
+func (c *cluster) leader() (leads *node) {
+	c.t.Helper()
+	await(c.t, "a leader of etcd", func() bool {
+		for _, n := range c.nodes {
+			if a, ok := n.send(faults.Command{Do: faults.Look}).wait(); ok && a.Status != nil && a.Status.Leads {
+				leads = n
+				return true
+			}
+		}
+		return false
+	})
+	return leads
+}
+
+// follower is a voting node that does not lead.
+func (c *cluster) follower() *node {
+	c.t.Helper()
+	leads := c.leader()
+	for _, n := range c.nodes {
+		if n != leads {
+			return n
+		}
+	}
+	panic("a cluster of one")
+}
+
+// keysOf makes keys that nobody has asked for and that a node owns.
+func (c *cluster) keysOf(owner *node, count int) (keys []string) {
+	c.t.Helper()
+	for try := 0; len(keys) < count; try++ {
+		var tried []string
+		for range 64 {
+			c.keys++
+			tried = append(tried, fmt.Sprintf("k%d.", c.keys))
+		}
+		a := owner.send(faults.Command{Do: faults.Look, Keys: tried}).must(c.t)
+		for i, name := range a.Owners {
+			if name == owner.name && len(keys) < count {
+				keys = append(keys, tried[i])
+			}
+		}
+		if try == 100 {
+			c.t.Fatalf("node %s owns none of 6,400 keys", owner.name)
+		}
+	}
+	return keys
+}
+
+func (c *cluster) keyOf(owner *node) string { return c.keysOf(owner, 1)[0] }
+
+// get asks a node for a key.
+func (n *node) get(key string, callers int) *pending {
+	return n.send(faults.Command{Do: faults.Get, Key: key, Callers: callers})
+}
+
+// await waits until something holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(soon); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, soon)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package faults_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/faults"
+)
+
+// program builds the node, once for all tests, without the race detector: what
+// is timed is the product.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "corral-faults-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "node")
+	out, err := exec.Command("go", "build", "-o", path, "./node").CombinedOutput()
+	if err != nil {
+		os.Stderr.Write(out)
+	}
+	return path, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// A process is one life of a node.
+type process struct {
+	node *node
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+
+	served chan struct{} // closed once it serves
+	ended  chan struct{} // closed once it has ended
+
+	mu      sync.Mutex
+	last    int
+	waiting map[int]chan faults.Answer
+}
+
+// begin starts the node's process and returns at once.
+func (n *node) begin() {
+	t := n.cluster.t
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatalf("build the node: %v", err)
+	}
+	command := append(n.host.enter(), path, "-name", n.name, "-listen", n.host.address(n.name), "-peers", n.cluster.peers(),
+		"-dir", n.dir, "-origin", n.cluster.origin.socket)
+	if n.votes {
+		command = append(command, "-etcd-listen", n.host.etcd(n.name))
+	}
+	p := &process{node: n, cmd: exec.Command(command[0], command[1:]...), served: make(chan struct{}), ended: make(chan struct{}), waiting: map[int]chan faults.Answer{}}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p.cmd.Stderr = log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.process = p
+	go p.listen(out)
+	t.Cleanup(func() { p.kill() })
+}
+
+// listen hands out answers until the process has ended.
+func (p *process) listen(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var a faults.Answer
+		if json.Unmarshal(lines.Bytes(), &a) != nil {
+			continue
+		}
+		if a.ID == 0 {
+			close(p.served)
+			continue
+		}
+		p.mu.Lock()
+		answer := p.waiting[a.ID]
+		delete(p.waiting, a.ID)
+		p.mu.Unlock()
+		if answer != nil {
+			answer <- a
+		}
+	}
+	_ = p.cmd.Wait() // how it ended is the test's doing, or in its log
+	close(p.ended)
+}
+
+// signal sends one to the process.
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// kill is kill -9, and waits for the end.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// A pending is a command that has been sent.
+type pending struct {
+	process *process
+	command faults.Command
+	sent    time.Time
+	answer  chan faults.Answer
+}
+
+// send gives the node a command. What is sent to a stopped process is what it
+// finds when it goes on.
+func (n *node) send(command faults.Command) *pending {
+	p := n.process
+	if command.Patience == 0 {
+		command.Patience = patience
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last++
+	command.ID = p.last
+	sent := &pending{process: p, command: command, sent: time.Now(), answer: make(chan faults.Answer, 1)}
+	p.waiting[command.ID] = sent.answer
+	line, err := json.Marshal(command)
+	if err != nil {
+		panic(err) // of a struct of strings and numbers
+	}
+	_, _ = p.in.Write(append(line, '\n')) // a process that has ended is found by wait
+	return sent
+}
+
+// wait is the answer; ok is false when the process has ended without one.
+func (p *pending) wait() (a faults.Answer, ok bool) {
+	select {
+	case a = <-p.answer:
+		return a, true
+	case <-p.process.ended:
+		select {
+		case a = <-p.answer:
+			return a, true
+		default:
+			return faults.Answer{}, false
+		}
+	case <-time.After(p.command.Patience + soon):
+		return faults.Answer{}, false
+	}
+}
+
+// must is the answer, and the end of the test if there is none.
+func (p *pending) must(t *testing.T) faults.Answer {
+	t.Helper()
+	a, ok := p.wait()
+	if !ok {
+		t.Fatalf("node %s has not answered %s %s", p.process.node.name, p.command.Do, p.command.Key)
+	}
+	if a.Error != "" {
+		t.Fatalf("node %s: %s %q: %s", p.process.node.name, p.command.Do, p.command.Key, a.Error)
+	}
+	return a
+}
+
+// logTail is the end of the node's log.
+func (n *node) logTail(lines int) string {
+	text, _ := os.ReadFile(n.log)
+	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

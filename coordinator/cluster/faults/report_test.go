@@ -1,0 +1,100 @@
+package faults_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/faults"
+)
+
+// A report is what a test says of its row: what was asked, what it cost, and how
+// long things took.
+type report struct {
+	t            *testing.T
+	row          string
+	asked, extra int
+	errors       int
+	errorTexts   map[string]int
+	stale        int
+	names        []string
+	times        map[string][]time.Duration
+}
+
+func newReport(t *testing.T, row string) *report {
+	r := &report{t: t, row: row, errorTexts: map[string]int{}, times: map[string][]time.Duration{}}
+	t.Cleanup(r.print)
+	return r
+}
+
+// took notes how long something took.
+func (r *report) took(name string, d time.Duration) {
+	if r.times[name] == nil {
+		r.names = append(r.names, name)
+	}
+	r.times[name] = append(r.times[name], d)
+}
+
+// answered counts what callers were told who all want a key's value of at least
+// a version.
+func (r *report) answered(key string, version int, a faults.Answer) {
+	for text, count := range a.Values {
+		r.asked += count
+		gotKey, got, _, ok := parseValue(text)
+		if !ok || gotKey != key {
+			r.t.Errorf("callers of %q were given %q", key, text)
+		} else if got < version {
+			r.stale += count
+			r.t.Errorf("%d callers of %q were given version %d after %d was valid", count, key, got, version)
+		}
+	}
+	for text, count := range a.Errors {
+		r.asked += count
+		r.errors += count
+		r.errorTexts[text] += count
+	}
+}
+
+// charge counts the calls for a key beyond those that it may cost.
+func (r *report) charge(calls []call, allowed int) {
+	if len(calls) > allowed {
+		r.extra += len(calls) - allowed
+		r.t.Errorf("%d calls, want %d:\n%s", len(calls), allowed, transcript(calls))
+	}
+}
+
+// wantNoErrors fails the test if a caller was told one.
+func (r *report) wantNoErrors() {
+	r.t.Helper()
+	for text, count := range r.errorTexts {
+		r.t.Errorf("%d callers were told: %s", count, text)
+	}
+}
+
+// wantWithin fails the test if something took longer than a generous bound.
+func (r *report) wantWithin(name string, bound time.Duration) {
+	r.t.Helper()
+	for _, d := range r.times[name] {
+		if d > bound {
+			r.t.Errorf("%s took %v, want at most %v", name, d, bound)
+		}
+	}
+}
+
+func (r *report) print() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d asked, %d extra calls, %d errors, %d stale", r.row, r.asked, r.extra, r.errors, r.stale)
+	for _, name := range r.names {
+		all := slices.Sorted(slices.Values(r.times[name]))
+		fmt.Fprintf(&b, "\n  %s: p50 %v, p99 %v, worst %v of %d", name, quantile(all, 0.5), quantile(all, 0.99), all[len(all)-1].Round(time.Millisecond), len(all))
+	}
+	r.t.Log(b.String())
+}
+
+// quantile is of sorted durations.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	at := int(q*float64(len(sorted)) + 0.5)
+	return sorted[min(max(at, 1), len(sorted))-1].Round(time.Millisecond)
+}
