@@ -31,13 +31,16 @@
 #endif
 #define FLIGHTS 5
 #define ANY 7                    /* a wait that names no flight */
+#ifndef CALLERS
+#define CALLERS 6                /* nodes 1 and 2 */
+#endif
 #define bitOf(n) (1 << (n))
 #define other(n) (1 - (n))
 
 mtype = { Join, Lease, Parked, Value, Wrong, Fill, FillAck, ValueAck, Recover, Rejoin, Abandon, Void };
 
 /* From node i to node j: q[3i + j]. Kind, gen, flight, state, wait. */
-chan q[9] = [4] of { mtype, byte, byte, byte, byte };
+chan q[9] = [6] of { mtype, byte, byte, byte, byte };
 
 /* etcd. The owner of a gen is 0 for odd ones and 1 for even ones. */
 byte gen = 1;
@@ -57,10 +60,9 @@ byte state[N];
 #define ACTIVE 2
 #define CLOSED 3
 
-/* The caller at a node, and what the node has told the owner of a gen. */
+/* The caller at a node. */
 byte call[N];
 byte named[N];                   /* the flight for which it is parked */
-byte asked[N];                   /* the gen whose owner knows that it waits */
 #define IDLE 0
 #define WAITING 1
 #define LEADING 2
@@ -69,7 +71,6 @@ byte asked[N];                   /* the gen whose owner knows that it waits */
 /* The flight that a node holds. */
 byte flight[N];
 byte held[N];
-byte offered[N];                 /* the gen whose owner was offered the outcome */
 #define COMPUTING 1
 #define OUTCOME 2                /* kept until it is acknowledged */
 #define OPENING 4                /* in a Rejoin: it is the first message of a stream */
@@ -88,9 +89,10 @@ byte unacked[N];                 /* nodes that have not acknowledged it */
 byte flights;
 byte holderOf[FLIGHTS];
 bit isVoid[FLIGHTS];
+bit began[FLIGHTS];              /* its lease arrived and was taken */
 byte cutGen[N];                  /* the gen at which recovery went on without this node */
 
-#define send(i, j, kind, g, f, st, w) q[3 * (i) + (j)]!kind, g, f, st, w
+#define send(i, j, kind, g, f, st, w) if :: !dead[j] -> q[3 * (i) + (j)]!kind, g, f, st, w :: dead[j] fi
 #define waitOf(n) (call[n] != WAITING -> 0 : (named[n] -> named[n] : ANY))
 
 #ifdef OMITTED                   /* broken: Rejoin omits the lease */
@@ -124,27 +126,6 @@ inline forget(n) {
 	kept[n] = 0; outcome[n] = 0; unacked[n] = 0
 }
 
-/* The node learns of a newer gen: it stops being the owner, or becomes it. */
-inline learn(n, newer) {
-	known[n] = newer;
-	if
-	:: state[n] != NONE -> sendAll(n, parked[n], Wrong, 0); state[n] = NONE; forget(n)
-	:: else
-	fi;
-	if
-	:: ownerOf(known[n]) == n -> state[n] = RECOVERING; missing[n] = alive; sendAll(n, alive, Recover, 0)
-	:: else
-	fi
-}
-
-inline rejoin(n, to, opening) {
-	asked[n] = known[n]; offered[n] = known[n];
-	if
-	:: lists(n) -> send(n, to, Rejoin, known[n], flight[n], (held[n] | (opening)), waitOf(n))
-	:: else -> send(n, to, Rejoin, known[n], 0, (opening), waitOf(n))
-	fi
-}
-
 /* The owner n has no value and nobody's lease, or tells m for whom it waits. */
 inline park(n, m, w) {
 	if
@@ -157,6 +138,48 @@ inline park(n, m, w) {
 			reserved[n] = w
 		:: else
 		fi
+	fi
+}
+
+/* The node learns of a newer gen: it stops being the owner, or becomes it. */
+inline learn(n, newer) {
+	known[n] = newer;
+	if
+	:: state[n] != NONE -> sendAll(n, parked[n], Wrong, 0); state[n] = NONE; forget(n)
+	:: else
+	fi;
+	if
+	:: ownerOf(known[n]) == n -> state[n] = RECOVERING; missing[n] = alive & ~bitOf(n);
+		sendAll(n, missing[n], Recover, 0);
+		if :: lists(n) && held[n] == COMPUTING -> lease[n] = flight[n] :: else fi;
+		if
+		:: lists(n) && held[n] == OUTCOME -> kept[n] = 1; flight[n] = 0; held[n] = 0
+		:: else
+		fi;
+		if
+		:: call[n] == WAITING -> park(n, n, named[n])
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* What the owner must know of this node. */
+inline tell(n) {
+	if
+	:: call[n] == WAITING && known[n] != 0 -> send(n, ownerOf(known[n]), Join, known[n], 0, 0, waitOf(n))
+	:: else
+	fi;
+	if
+	:: held[n] == OUTCOME -> send(n, ownerOf(known[n]), Fill, known[n], flight[n], 0, 0)
+	:: else
+	fi
+}
+
+inline rejoin(n, to, opening) {
+	if
+	:: lists(n) -> send(n, to, Rejoin, known[n], flight[n], (held[n] | (opening)), waitOf(n))
+	:: else -> send(n, to, Rejoin, known[n], 0, (opening), waitOf(n))
 	fi
 }
 
@@ -231,12 +254,12 @@ inline rejoined(n, m, f, st, w) {
  * that lives, or has ended well, was to answer. */
 #define apart(n, h) ((n) == (h) || dead[h] || tombstone[h] || held[h] != COMPUTING || isVoid[flight[h]] || \
 	(cutGen[h] == known[n] && named[n] != flight[h]))
-#define orphan(n) (named[n] == 0 || isVoid[named[n]] || dead[holderOf[named[n]]] || tombstone[holderOf[named[n]]])
+#define orphan(n) (named[n] == 0 || !began[named[n]] || isVoid[named[n]] || dead[holderOf[named[n]]] || tombstone[holderOf[named[n]]])
 
 inline begin(n, f) {
 	assert(tombstone[n] || (apart(n, 0) && apart(n, 1) && apart(n, 2)));
 	assert(tombstone[n] || orphan(n));
-	flight[n] = f; held[n] = COMPUTING; call[n] = LEADING; named[n] = 0; offered[n] = 0
+	flight[n] = f; began[f] = 1; held[n] = COMPUTING; call[n] = LEADING; named[n] = 0
 }
 
 inline receive(n, m) {
@@ -263,7 +286,7 @@ inline receive(n, m) {
 			if :: f != 0 -> send(n, m, ValueAck, g, f, 0, 0) :: else fi
 		:: else
 		fi
-	:: kind == Wrong -> if :: g > known[n] -> learn(n, g) :: else fi
+	:: kind == Wrong -> if :: g > known[n] -> learn(n, g); if :: state[n] == NONE -> tell(n) :: else fi :: else fi
 	:: kind == Fill ->
 		if
 		:: g == known[n] -> handOut(n, m, f)
@@ -271,7 +294,7 @@ inline receive(n, m) {
 		:: else
 		fi
 	:: kind == FillAck ->
-		if :: flight[n] == f && held[n] == OUTCOME -> flight[n] = 0; held[n] = 0; offered[n] = 0 :: else fi
+		if :: flight[n] == f && held[n] == OUTCOME -> flight[n] = 0; held[n] = 0 :: else fi
 	:: kind == ValueAck ->
 		if :: outcome[n] == f && f != 0 -> unacked[n] = unacked[n] & ~bitOf(m); acknowledged(n) :: else fi
 	:: kind == Recover ->
@@ -296,7 +319,7 @@ inline receive(n, m) {
 	:: kind == Void ->
 		if
 		:: flight[n] == f && held[n] == COMPUTING -> isVoid[f] = 1
-		:: flight[n] == f && held[n] == OUTCOME -> flight[n] = 0; held[n] = 0; offered[n] = 0
+		:: flight[n] == f && held[n] == OUTCOME -> flight[n] = 0; held[n] = 0
 		:: else
 		fi
 	fi;
@@ -331,13 +354,11 @@ end:
 	:: d_step { !dead[me] && nempty(q[6 + me]) -> receive(me, 2) }
 
 	/* The watch. */
-	:: d_step { !dead[me] && known[me] < gen -> learn(me, known[me] + 1) }
+	:: d_step { !dead[me] && known[me] < gen ->
+		learn(me, known[me] + 1); if :: state[me] == NONE -> tell(me) :: else fi }
 
 	/* The caller, and the load. */
-	:: d_step { !dead[me] && call[me] == IDLE -> call[me] = WAITING; asked[me] = 0 }
-	:: d_step { !dead[me] && call[me] == WAITING && asked[me] < known[me] && known[me] != 0 ->
-		asked[me] = known[me];
-		send(me, ownerOf(known[me]), Join, known[me], 0, 0, waitOf(me)) }
+	:: d_step { !dead[me] && call[me] == IDLE && (CALLERS & bitOf(me)) -> call[me] = WAITING; tell(me) }
 	:: d_step { !dead[me] && tombstone[me] && call[me] == WAITING -> call[me] = DONE; named[me] = 0 }
 	:: d_step { !dead[me] && held[me] == COMPUTING ->
 		call[me] = DONE;
@@ -348,12 +369,9 @@ end:
 #ifdef FILL_FORGOTTEN            /* broken: the outcome is forgotten before it is acknowledged */
 			flight[me] = 0; held[me] = 0
 #else
-			held[me] = OUTCOME; offered[me] = known[me]
+			held[me] = OUTCOME
 #endif
 		fi }
-	:: d_step { !dead[me] && held[me] == OUTCOME && offered[me] < known[me] ->
-		offered[me] = known[me];
-		send(me, ownerOf(known[me]), Fill, known[me], flight[me], 0, 0) }
 
 	/* The owner. */
 	:: d_step { !dead[me] && state[me] == RECOVERING && (missing[me] & alive) == 0 -> state[me] = ACTIVE }
@@ -395,15 +413,11 @@ end:
 	:: d_step { !dead[me] && faults > 0 ->
 		faults--; dead[me] = 1; unleased[me] = 1;
 		if :: held[me] != 0 -> isVoid[flight[me]] = 1 :: else fi;
-		flight[me] = 0; held[me] = 0; offered[me] = 0; call[me] = DONE; named[me] = 0; asked[me] = 0;
+		flight[me] = 0; held[me] = 0; call[me] = DONE; named[me] = 0;
 		state[me] = NONE; forget(me);
 		drain(q[me]);
 		drain(q[3 + me]);
 		drain(q[6 + me]) }
-	/* Messages to a node that is dead go nowhere. */
-	:: d_step { dead[me] && nempty(q[me]) -> drain(q[me]) }
-	:: d_step { dead[me] && nempty(q[3 + me]) -> drain(q[3 + me]) }
-	:: d_step { dead[me] && nempty(q[6 + me]) -> drain(q[6 + me]) }
 	od
 }
 
@@ -457,10 +471,16 @@ end:
 	/* C5. */
 	:: timeout ->
 		assert(dead[ownerOf(gen)] || tombstone[ownerOf(gen)] ||
-			(call[0] == DONE && call[1] == DONE && call[2] == DONE && held[0] == 0 && held[1] == 0 && held[2] == 0))
+			((call[0] == DONE || !(CALLERS & 1)) && (call[1] == DONE || !(CALLERS & 2)) && call[2] == DONE && held[0] == 0 && held[1] == 0 && held[2] == 0))
 	od
 }
 
 init {
-	atomic { d_step { learn(0, 1) }; run node(); run node(); run node(); run world() }
+	atomic { d_step {
+#ifdef START_ACTIVE
+		known[0] = 1; state[0] = ACTIVE
+#else
+		learn(0, 1)
+#endif
+		}; run node(); run node(); run node(); run world() }
 }
