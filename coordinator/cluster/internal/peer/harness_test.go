@@ -119,7 +119,8 @@ type node struct {
 	told     []string
 	session  uint64 // the last one opened
 	messages []core.Message
-	block    chan struct{} // Received waits for it, if not nil
+	block    chan struct{}        // Received waits for it, if not nil
+	during   func(session uint64) // called in Opened and Closed, if not nil
 	body     func(ctx context.Context, id uint64, offset int64) (io.ReadCloser, error)
 }
 
@@ -174,6 +175,9 @@ func places(nodes ...*node) map[string]Place {
 }
 
 func (d *node) Opened(peer core.Node, session uint64) {
+	if d.during != nil {
+		d.during(session)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.session = session
@@ -191,6 +195,9 @@ func (d *node) Received(peer core.Node, session uint64, messages []core.Message)
 }
 
 func (d *node) Closed(peer core.Node, session uint64, cause error) {
+	if d.during != nil {
+		d.during(session)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.told = append(d.told, fmt.Sprintf("closed %v: %s", peer, reason(cause)))

@@ -9,7 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/coordinator/cluster/internal/peerpb"
 )
 
 // leaves are messages that can be told apart.
@@ -347,9 +350,12 @@ func TestPausesBetweenCallsDoubleToASecondAndStartAnewAfterASteadySession(t *tes
 func TestACallThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		listener := n.listen("b") // connections wait there
-		defer listener.Close()
+		server := grpc.NewServer()
+		peerpb.RegisterPeerServer(server, mute{})
+		go server.Serve(n.listen("b"))
+		defer server.Stop()
 		a := n.node("a", 1)
+		defer a.Close()
 		a.SetPeers(map[string]Place{"b": {"b", 1}})
 		time.Sleep(dialTimeout - time.Nanosecond)
 		synctest.Wait()
@@ -360,6 +366,36 @@ func TestACallThatIsNotAnsweredIsGivenUp(t *testing.T) {
 		synctest.Wait()
 		if !strings.Contains(a.logged(), errLate.Error()) {
 			t.Errorf("after %v: %s", dialTimeout, a.logged())
+		}
+	})
+}
+
+// mute never answers.
+type mute struct{ peerpb.UnimplementedPeerServer }
+
+func (mute) Control(stream grpc.BidiStreamingServer[peerpb.Frames, peerpb.Frames]) error {
+	<-stream.Context().Done()
+	return nil
+}
+
+func TestSendTakesMessagesFromOpenedUntilClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.node("a", 1), n.node("b", 1)
+		var took []bool
+		a.during = func(session uint64) { took = append(took, a.Send("b", session, core.Leave{Ask: 1})) }
+		acquaint(a, b)
+		if got := b.gets(); !reflect.DeepEqual(got, leaves(1, 1)) {
+			t.Errorf("what was sent in Opened arrived as %v", got)
+		}
+		s := (*a.peers.Load())["b"].session.Load()
+		b.Close()
+		hears(t, a, "opened b/1; closed b/1: it ended the session")
+		if !reflect.DeepEqual(took, []bool{true, false}) {
+			t.Errorf("Send in Opened and Closed: %v", took)
+		}
+		if now := (*a.peers.Load())["b"].session.Load(); now == s {
+			t.Error("a session that has ended is still the peer's")
 		}
 	})
 }
