@@ -20,11 +20,17 @@ var errEnded = errors.New("cluster: the lease has been ended before")
 // who waited have been told of it: they fetch it over another connection.
 const outcomeGrace = 250 * time.Millisecond
 
+// neglect is for how long the cache may leave a lease alone: then it goes on to
+// another. The core extends leases as long as the process lives; this is for a
+// cache that has lost its way.
+const neglect = 5 * time.Second
+
 // A lease is the right of this node to compute a key.
 type lease struct {
-	node   *Node
-	flight core.Flight
-	lost   chan struct{}
+	node      *Node
+	flight    core.Flight
+	lost      chan struct{}
+	neglected *time.Timer
 
 	mu       sync.Mutex
 	ending   bool
@@ -45,7 +51,19 @@ func (n *Node) hold(flight core.Flight) *lease {
 	} else {
 		close(l.lost)
 	}
+	l.neglected = time.AfterFunc(neglect, l.forsake)
 	return l
+}
+
+// forsake gives up a lease that nobody extends.
+func (l *lease) forsake() {
+	n := l.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.leases[l.flight] == l {
+		l.lose()
+		n.stepLocked(core.Done{Flight: l.flight, Kind: core.KindAbandon})
+	}
 }
 
 // Fill implements corral.Lease.
@@ -93,8 +111,16 @@ func (l *lease) Abandon(ctx context.Context) error {
 	return l.finish(ctx, core.Done{Kind: core.KindAbandon})
 }
 
-// Extend implements corral.Lease: the core extends what it holds by itself.
-func (l *lease) Extend(context.Context) error { return nil }
+// Extend implements corral.Lease.
+func (l *lease) Extend(context.Context) error {
+	select {
+	case <-l.lost:
+		return errVoid
+	default:
+		l.neglected.Reset(neglect)
+		return nil
+	}
+}
 
 // Lost implements corral.Lease.
 func (l *lease) Lost() <-chan struct{} { return l.lost }
@@ -113,6 +139,7 @@ func (l *lease) finish(ctx context.Context, done core.Done) error {
 	again := l.ending
 	l.ending = true
 	l.mu.Unlock()
+	l.neglected.Stop()
 	if again {
 		return errEnded
 	}

@@ -427,8 +427,17 @@ func (c *Core) passOn(f *flight) {
 
 // requeue serves waiters anew. Those who have seen most come first: the others
 // can park on the flight that one of them is granted, but not the other way round.
+// Those who may not be granted anything come last.
 func (c *Core) requeue(waiters []*waiter) {
-	slices.SortStableFunc(waiters, func(a, b *waiter) int { return cmp.Compare(b.Since, a.Since) })
+	slices.SortStableFunc(waiters, func(a, b *waiter) int {
+		if a.Lapsed != b.Lapsed {
+			if a.Lapsed {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(b.Since, a.Since)
+	})
 	for _, w := range waiters {
 		if !w.gone {
 			c.readmitOne(w)
