@@ -270,14 +270,16 @@ func (j *judge) buried(p *process, b core.Burial, record core.NodeRecord) {
 	if broken(core.ClockStopsWhilePaused) {
 		return
 	}
-	if m.paused() || overlap(m.pauses, w.now-4*time.Second, w.now) > 0 || m.isolated > w.now-4*time.Second {
+	began, end := w.now, time.Duration(-1)
+	for _, o := range e.outages {
+		if o.to > w.now-5*time.Second {
+			began, end = min(began, o.from), max(end, o.to)
+		}
+	}
+	if overlap(append(slices.Clone(m.pauses), m.deaf...), began-4*time.Second, w.now) > 0 {
 		return
 	}
-	end := time.Duration(-1)
-	for _, o := range e.outages {
-		end = max(end, o.to)
-	}
-	if end >= 0 && w.now-end > w.times.Lease-w.times.Guard && w.now-end < 5*time.Second {
+	if end >= 0 && w.now-end > w.times.Lease-w.times.Guard {
 		return
 	}
 	j.fail("F3", "%v buries %v, which was well but for an outage of etcd's", p.node, b.Node)

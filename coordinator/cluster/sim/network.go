@@ -41,6 +41,8 @@ type stream struct {
 	opened [2]time.Duration
 	last   [2]time.Duration // the latest delivery at side i
 	broken bool
+	lost   [2]bool // of what side i sent, one was lost
+	gone   [2]bool // and something was to arrive after that
 }
 
 func newNetwork(w *world) *network {
@@ -116,19 +118,24 @@ func (n *network) send(from *process, action core.Send) {
 	w.traffic.Messages++
 	if p.lossy > w.now && chance(p.random, w.plan.Loss) {
 		w.after(w.plan.delay(p.random), func() { s.end("a message was lost", 5*time.Millisecond) })
+		s.lost[side] = true
 		return
 	}
 	t := max(w.now+w.plan.delay(p.random), s.last[1-side], p.blocked[side])
 	s.last[1-side] = t
-	message := action.Message
-	w.at(t, func() { s.deliver(side, message) })
+	message, after := action.Message, s.lost[side]
+	w.at(t, func() { s.deliver(side, message, after) })
 }
 
-// deliver hands a message over. A few of a stream that has ended arrive all the
-// same, under its number, so that their receiver must drop them.
-func (s *stream) deliver(from int, message core.Message) {
+// deliver hands a message over, unless one before it was lost. A few of a stream
+// that its receiver knows to have ended arrive all the same, under its number, so
+// that he must drop them.
+func (s *stream) deliver(from int, message core.Message, afterLoss bool) {
 	me, other := s.ends[1-from], s.ends[from]
-	if s.broken && !chance(s.pair.random, 0.3) {
+	if afterLoss || s.broken && !chance(s.pair.random, 0.3) {
+		s.gone[from] = true
+	}
+	if s.gone[from] && (me.sessions[other.machine.index] == s.number || !chance(s.pair.random, 0.3)) {
 		return
 	}
 	me.do(source{'p', other.machine.index}, func() { me.received(other.node, s.number, message) })

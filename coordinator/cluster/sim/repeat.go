@@ -85,8 +85,13 @@ func (j *judge) silence(o, l *load) string {
 	}
 	limit := w.times.Limit - 1500*time.Millisecond
 	holder := o.process.machine
-	if granter := j.grants[o.lease].owner; granter != nil && w.silent(holder, granter.machine, o.start) >= limit {
-		return "its holder was silent past the limit"
+	if granter := j.grants[o.lease].owner; granter != nil {
+		switch {
+		case w.silent(holder, granter.machine, o.start) >= limit:
+			return "its holder was silent past the limit"
+		case o.end >= 0 && w.silent(l.process.machine, granter.machine, l.asked) >= limit:
+			return "its asker was silent past the limit"
+		}
 	}
 	if o.lease.Gen == l.lease.Gen {
 		return ""
