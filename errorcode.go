@@ -24,12 +24,28 @@ var errorCodes = [...]struct {
 	{1 << 6, ErrUnavailable},
 }
 
+// The loader's own number stands in these bits of a code.
+const (
+	numberShift = 8
+	numberBits  = 0xffff
+)
+
+// numbered is an error of a loader that has a meaning of its own.
+type numbered interface{ ErrorNumber() uint16 }
+
 // EncodeError makes of an error what a Coordinator sends to another process: a
 // code for errors.Is, and the text, which is valid UTF-8 and is cut at 4 KiB.
 // Of nil it makes 0 and "".
+//
+// What an error means to the loader's own program goes with it as a number: that
+// of the first error in its chain with a method ErrorNumber() uint16.
 func EncodeError(err error) (code uint32, text string) {
 	if err == nil {
 		return 0, ""
+	}
+	var own numbered
+	if errors.As(err, &own) {
+		code = uint32(own.ErrorNumber()) << numberShift
 	}
 	for _, known := range errorCodes {
 		if errors.Is(err, known.target) {
@@ -42,7 +58,8 @@ func EncodeError(err error) (code uint32, text string) {
 
 // DecodeError is the error that another process encoded: errors.Is holds for
 // ErrNotFound, ErrLoadTimeout, ErrPanic, ErrCycle, ErrOverloaded, ErrOutage and
-// ErrUnavailable as it did there. A bit of the code that this version does not
+// ErrUnavailable as it did there, and its method ErrorNumber gives the number
+// that it had there, 0 for none. A bit of the code that this version does not
 // know says nothing. It is never nil.
 func DecodeError(code uint32, text string) error {
 	return &foreignError{code, text}
@@ -55,6 +72,9 @@ type foreignError struct {
 }
 
 func (e *foreignError) Error() string { return e.text }
+
+// ErrorNumber is the number that the error had where it comes from.
+func (e *foreignError) ErrorNumber() uint16 { return uint16(e.code >> numberShift & numberBits) }
 
 func (e *foreignError) Is(target error) bool {
 	for _, known := range errorCodes {

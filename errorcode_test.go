@@ -61,6 +61,32 @@ func TestNoErrorIsNoCode(t *testing.T) {
 	}
 }
 
+// teapot is an error that means something to the loader's program.
+type teapot struct{ error }
+
+func (teapot) ErrorNumber() uint16 { return 0xfe12 }
+
+func TestTheNumberOfALoadersErrorCrosses(t *testing.T) {
+	for _, row := range []struct {
+		err    error
+		code   uint32
+		number uint16
+	}{
+		{teapot{io.EOF}, 0xfe1200, 0xfe12},
+		{RetryAfter(Outage(fmt.Errorf("boil: %w", teapot{io.EOF})), 1), 0xfe1220, 0xfe12},
+		{io.EOF, 0, 0},
+	} {
+		code, text := EncodeError(&LoadError{Err: row.err})
+		if code != row.code {
+			t.Errorf("EncodeError(%v) gave code %#x, want %#x", row.err, code, row.code)
+		}
+		var own numbered
+		if back := DecodeError(code|1<<31, text); !errors.As(back, &own) || own.ErrorNumber() != row.number {
+			t.Errorf("after %v the number is %#x, want %#x", row.err, own.ErrorNumber(), row.number)
+		}
+	}
+}
+
 func FuzzTextsOfErrorsAreValidAndBounded(f *testing.F) {
 	f.Add("plain")
 	f.Add(strings.Repeat("é", maxErrorText))

@@ -18,11 +18,15 @@ type answer struct {
 	info corral.Info
 	name string      // of the entry
 	fwd  httpsem.Fwd // why the origin was asked, if it was
+	from time.Time   // when the cache was asked; of what may come from another process
 }
 
-// hit reports whether nobody went to the origin for this request's sake.
-func (a *answer) hit() bool {
+// hit reports whether nobody went to the origin for this request's sake. What
+// came from another process was there if it is older than the question.
+func (a *answer) hit(now time.Time) bool {
 	switch a.info.Source {
+	case corral.Remote:
+		return a.info.Age > now.Sub(a.from)
 	case corral.Hit:
 		return true
 	case corral.Stale:
@@ -69,7 +73,7 @@ func (x *exchange) answer(a answer) decision {
 func (x *exchange) age(a *answer, code int) {
 	v := a.item.Value
 	age := v.age + a.info.Age
-	if a.hit() {
+	if a.hit(x.d.now()) {
 		x.tellHit(a, age)
 	} else {
 		if a.info.Source != corral.Loaded || age >= time.Second {
@@ -90,7 +94,7 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 	v := a.item.Value
 	s := httpsem.Status{
 		Cache: x.c.Name, Fwd: a.fwd, TTL: a.info.TTL, HasTTL: a.info.Kept,
-		Stored: a.info.Kept && a.info.Source != corral.Stale, Collapsed: a.info.Source == corral.Joined,
+		Stored: a.info.Kept && a.info.Source != corral.Stale, Collapsed: a.info.Source == corral.Joined || a.info.Source == corral.Remote,
 	}
 	switch {
 	case a.info.Source == corral.Stale: // it covers the failure of this request's fetch
@@ -99,11 +103,17 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 	case v.forwarded() != code:
 		s.FwdStatus = v.forwarded()
 	}
-	if !a.info.Kept {
+	switch {
+	case !a.info.Kept:
 		s.Detail = v.reason.String()
+	case a.info.Source == corral.Remote:
+		s.Detail = remote
 	}
 	return s
 }
+
+// remote is the detail of what another process of the cluster gave.
+const remote = "remote"
 
 // told is what the answers of one second say of a response that is stored.
 type told struct {
@@ -131,10 +141,13 @@ func (x *exchange) tellHit(a *answer, age time.Duration) {
 	seconds := int64(math.Floor(a.info.TTL.Seconds()))
 	said := a.item.Value.tell(x.c.hitStatus, int64(age/time.Second), seconds)
 	x.header["Age"] = said.ages
-	if a.info.Err != nil || len(x.header["Cache-Status"]) > 0 {
+	if a.info.Err != nil || a.info.Source == corral.Remote || len(x.header["Cache-Status"]) > 0 {
 		s := httpsem.Status{Cache: x.c.Name, Hit: true, TTL: a.info.TTL, HasTTL: true}
-		if a.info.Err != nil {
+		switch {
+		case a.info.Err != nil:
 			_, s.Detail, _ = explain(a.info.Err)
+		case a.info.Source == corral.Remote:
+			s.Detail = remote
 		}
 		x.tell(s)
 		return

@@ -93,18 +93,41 @@ func speaksH2C(h http.Header) bool {
 }
 
 // passed notes how an answer came about and ends what it makes invalid (RFC
-// 9111, section 4.4), before the client can have seen it.
+// 9111, section 4.4), before the client can have seen it. Where other processes
+// do not say in time that they have heard of that, the client is answered all
+// the same: what it asked for has been done, and it would ask again.
 func (x *exchange) passed(code int, header http.Header, status httpsem.Status) error {
-	for _, key := range x.invalidated(code, header) {
-		if err := x.d.cache.InvalidateTags(x.r.Context(), x.c.tag(key)); err != nil {
-			return err
+	err := x.invalidate(x.invalidated(code, header))
+	switch {
+	case errors.Is(err, corral.ErrNotAcknowledged):
+		status.Detail = "not-invalidated"
+		if x.c.Logger != nil {
+			x.c.Logger.LogAttrs(x.r.Context(), slog.LevelWarn, "what a request changed may be answered from the cache until it expires: purge it",
+				slog.String("key", x.key.String()), slog.Any("error", err))
 		}
+	case err != nil:
+		return err
 	}
 	for _, field := range x.route.TagFields {
 		header.Del(field)
 	}
 	x.tellIn(header, status)
 	return nil
+}
+
+// invalidate ends what is stored for addresses. It goes on when the client
+// leaves, whose request has changed something by now.
+func (x *exchange) invalidate(addresses []httpsem.Key) error {
+	if len(addresses) == 0 {
+		return nil
+	}
+	var tags []string
+	for _, key := range addresses {
+		tags = append(tags, x.c.tag(key))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), acknowledgeTimeout)
+	defer cancel()
+	return x.d.cache.InvalidateTags(ctx, tags...)
 }
 
 // invalidated are the keys that an answer makes invalid. A POST that a rule lets
@@ -149,7 +172,7 @@ func (way *passage) stillPassed(res *http.Response) {
 	})
 	way.status.Detail = policy.Reason.String()
 	if policy.Outcome == httpsem.Keep {
-		x.d.cache.Invalidate(res.Request.Context(), way.marked)
+		x.d.forget(way.marked)
 	}
 }
 

@@ -45,7 +45,9 @@ type door struct {
 
 	closing sync.Mutex     // orders the start of what reads on before Close
 	closed  bool           // guarded by closing
-	reading sync.WaitGroup // goroutines of readOn
+	reading sync.WaitGroup // goroutines of readOn and forget
+
+	forgetting map[string]bool // entries that forget is about; guarded by closing
 }
 
 // open makes the door of a valid configuration.
@@ -68,7 +70,7 @@ func (d *door) open(o Options) error {
 		LoadTimeout: d.load, TailTimeout: c.TailTimeout, PassTTL: c.PassTTL,
 		MaxLoads: o.MaxLoads, MaxWaiters: o.MaxWaiters, MaxWaitersPerKey: o.MaxWaitersPerKey,
 		MaxKeyLen: c.MaxKeyBytes + maxParts + 1 + maxSelecting, Logger: o.Logger, Now: o.Now,
-		ContextValues: d.let,
+		ContextValues: d.let, Coordinator: o.Coordinator, Codec: wire{},
 	})
 	if err != nil {
 		return fmt.Errorf("httpcache: %w", err)
@@ -97,9 +99,9 @@ func newTransport(o Options) *http.Transport {
 // Reload puts other options in force for all requests from now on; what is
 // running goes on under those it began with. What sizes the cache stays as it
 // is: MaxBytes, MaxObjectBytes of the Options, MaxKeyBytes, MaxLoads,
-// MaxWaiters, MaxWaitersPerKey and TailTimeout; so do Private, Name, Logger and
-// Now. A change of one of them, or anything else that is wrong, is an error, and
-// changes nothing. What is stored stays as it was judged.
+// MaxWaiters, MaxWaitersPerKey and TailTimeout; so do Private, Name, Coordinator,
+// Logger and Now. A change of one of the first eight, or anything else that is
+// wrong, is an error, and changes nothing. What is stored stays as it was judged.
 func (d *door) Reload(o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
@@ -127,7 +129,7 @@ func (d *door) Reload(o Options) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	c.Logger, c.Now = old.Logger, old.Now
+	c.Coordinator, c.Logger, c.Now = old.Coordinator, old.Logger, old.Now
 	d.config.Store(c)
 	if old.owned != nil {
 		old.owned.CloseIdleConnections()
@@ -184,6 +186,42 @@ func (d *door) readOn(name string) {
 	d.reading.Go(func() {
 		defer item.Body.Close()
 		item.Body.Discard(d.config.Load().MaxBytes)
+	})
+}
+
+const (
+	// maxForgetting bounds what forget is about at once. What is more than that
+	// stays until it expires or room is needed.
+	maxForgetting = 1000
+	// acknowledgeTimeout is how long other processes may take to say that an
+	// invalidation has reached them.
+	acknowledgeTimeout = 10 * time.Second
+)
+
+// forget ends what is kept under a name, where no answer depends on it: for the
+// sake of memory, or so that the next request asks anew. Other processes hear of
+// it by and by.
+func (d *door) forget(name string) {
+	if d.config.Load().Coordinator == nil {
+		d.cache.Invalidate(context.Background(), name) // which waits for nothing
+		return
+	}
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	if d.closed || d.forgetting[name] || len(d.forgetting) >= maxForgetting {
+		return
+	}
+	if d.forgetting == nil {
+		d.forgetting = map[string]bool{}
+	}
+	d.forgetting[name] = true
+	d.reading.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), acknowledgeTimeout)
+		defer cancel()
+		d.cache.Invalidate(ctx, name)
+		d.closing.Lock()
+		defer d.closing.Unlock()
+		delete(d.forgetting, name)
 	})
 }
 

@@ -181,6 +181,7 @@ func (x *exchange) shared() (out decision) {
 			}
 			f.prepare(x, &found)
 		}
+		from := x.d.now()
 		item, info, err := x.d.cache.GetWith(ctx, found.name, f, x.demand(&found)...)
 		f.hints.end()
 		if !found.ok {
@@ -193,7 +194,7 @@ func (x *exchange) shared() (out decision) {
 			return x.answerError(found.fwd(f), err)
 		}
 		if f.matches(item.Value) {
-			return x.deliver(answer{f: f, item: item, info: info, name: found.name, fwd: found.fwd(f)})
+			return x.deliver(answer{f: f, item: item, info: info, name: found.name, fwd: found.fwd(f), from: from})
 		}
 		closeBody(item) // it was for another variant of the same key
 		f.follow(item.Value)

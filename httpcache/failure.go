@@ -28,13 +28,34 @@ const maxErrorPage = 64 << 10
 
 // How an origin can fail without an answer, and a client with its request.
 var (
-	errUnreachable = errors.New("the origin cannot be reached")
-	errNoAnswer    = errors.New("the origin broke off, or what it sent is not HTTP")
+	errUnreachable = &originFault{numberUnreachable, "the origin cannot be reached"}
+	errNoAnswer    = &originFault{numberNoAnswer, "the origin broke off, or what it sent is not HTTP"}
+	errBusy        = &originFault{numberBusy, "the origin's servers have too much to do"}
 	errContent     = errors.New("the request broke off, or is not HTTP")
 	errSlowContent = errors.New("the request's content did not come in time")
 	errMethod      = errors.New("the method is not a token")
 	errExpect      = errors.New("there is no such expectation")
 )
+
+// The numbers by which the origin's failures are known in other processes (see
+// corral.EncodeError), beside the status codes of its answers. They are part of
+// the protocol between processes.
+const (
+	numberUnreachable uint16 = iota + 1
+	numberNoAnswer
+	numberBusy
+)
+
+// An originFault is that the origin gave no answer.
+type originFault struct {
+	number uint16
+	text   string
+}
+
+func (e *originFault) Error() string { return e.text }
+
+// ErrorNumber is for corral.EncodeError.
+func (e *originFault) ErrorNumber() uint16 { return e.number }
 
 // An originError says that the origin answered, and with what.
 type originError struct{ status int }
@@ -43,13 +64,45 @@ func (e *originError) Error() string {
 	return fmt.Sprintf("the origin answered %d %s", e.status, http.StatusText(e.status))
 }
 
+// ErrorNumber is for corral.EncodeError.
+func (e *originError) ErrorNumber() uint16 { return uint16(e.status) }
+
+// numberOf is what a failure says of the origin, in this process or in the one
+// that asked it: a status code, one of the numbers above, or 0.
+func numberOf(err error) uint16 {
+	var e interface{ ErrorNumber() uint16 }
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.ErrorNumber()
+}
+
+// answeredWith is the status of the answer of the origin's that is the failure;
+// 0 for one that is none.
+func answeredWith(err error) int {
+	if status := int(numberOf(err)); isFailure(status) {
+		return status
+	}
+	return 0
+}
+
 // fault is what an error of the transport says about the origin.
 func fault(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	switch {
+	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("%w: %w", errUnreachable, err)
+	case isBusy(err):
+		return fmt.Errorf("%w: %w", errBusy, err)
 	}
 	return fmt.Errorf("%w: %w", errNoAnswer, err)
+}
+
+// isBusy reports whether a pool of servers, package upstream's or another's, had
+// no turn for a request.
+func isBusy(err error) bool {
+	var pool interface{ Busy() bool }
+	return errors.As(err, &pool) && pool.Busy()
 }
 
 // outage is a failure in which the origin gave no answer: the cache is
@@ -58,7 +111,7 @@ func fault(err error) error {
 func outage(err error) error { return corral.Outage(corral.RetryAfter(err, errorPause)) }
 
 // originAnswered reports whether a failure is an answer of the origin's.
-func originAnswered(err error) bool { return errors.As(err, new(*originError)) }
+func originAnswered(err error) bool { return answeredWith(err) != 0 }
 
 // A page is an answer of the origin that counts as an error. It goes to the
 // request that caused it; others are told the status.
@@ -108,26 +161,25 @@ func retryAfter(value string, now time.Time) (time.Duration, bool) {
 
 // explain is the one function between errors and what clients are told of them.
 func explain(err error) (code int, detail, text string) {
-	var origin *originError
-	var pool interface{ Busy() bool } // package upstream's, and others'
+	number, status := numberOf(err), answeredWith(err)
 	switch {
-	case errors.As(err, &origin):
-		return origin.status, "origin-failed", origin.Error()
+	case status != 0:
+		return status, "origin-failed", (&originError{status}).Error()
 	case errors.Is(err, errSlowContent):
 		return http.StatusRequestTimeout, "invalid-request", errSlowContent.Error()
 	case errors.Is(err, errContent):
 		return http.StatusBadRequest, "invalid-request", errContent.Error()
 	case errors.Is(err, corral.ErrLoadTimeout), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout, "origin-timeout", "the origin did not answer in time"
-	case errors.Is(err, corral.ErrOverloaded), errors.As(err, &pool) && pool.Busy():
+	case errors.Is(err, corral.ErrOverloaded), number == numberBusy, isBusy(err):
 		return http.StatusServiceUnavailable, "overloaded", "too much is being asked for at once"
 	case errors.Is(err, corral.ErrUnavailable):
 		return http.StatusServiceUnavailable, "unavailable", "no server of this group can answer for now"
 	case errors.Is(err, corral.ErrClosed):
 		return http.StatusServiceUnavailable, "closing", "this server is stopping"
-	case errors.Is(err, errUnreachable):
+	case number == numberUnreachable:
 		return http.StatusBadGateway, "origin-unreachable", errUnreachable.Error()
-	case errors.Is(err, errNoAnswer):
+	case number == numberNoAnswer:
 		return http.StatusBadGateway, "origin-invalid", errNoAnswer.Error()
 	}
 	return http.StatusInternalServerError, "internal", "the request could not be answered"

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/corralcache/corral"
 )
 
 // Options configures a door: a Proxy, a Middleware or a Transport. MaxBytes must
@@ -87,6 +89,12 @@ type Options struct {
 	MaxWaiters       int
 	MaxWaitersPerKey int
 
+	// Coordinator makes this cache one with those of the same Name in other
+	// processes: an answer is fetched by one of them for all, and a purge has
+	// happened when it has in each. They need the same Rules and limits. What
+	// Private keeps is for one user alone, and cannot have one. Default: none.
+	Coordinator corral.Coordinator
+
 	// Logger receives failures of the origin, at level Warn. Default: none.
 	Logger *slog.Logger
 	// Now replaces the clock, for tests in virtual time.
@@ -117,6 +125,7 @@ func (o Options) Validate() error {
 	for i, prefix := range o.TrustedProxies {
 		wrong(!prefix.IsValid(), fmt.Sprintf("TrustedProxies[%d]", i), prefix, "write addresses as netip.MustParsePrefix(\"10.0.0.0/8\")")
 	}
+	wrong(o.Private && o.Coordinator != nil, "Private", true, "leave Coordinator out: what one user is answered is shared with no other process")
 	if o.Origin != nil {
 		errs = append(errs, validateOrigin("Origin", o.Origin)...)
 	}

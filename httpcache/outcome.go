@@ -141,7 +141,7 @@ func (f *fetch) stream(item corral.Item[*response], res *http.Response, name str
 	}
 	item.TailSize = max(res.ContentLength, 0)
 	if limit := f.route.MaxObjectBytes; limit < f.c.MaxObjectBytes || f.c.MaxObjectBytes == 0 && limit < f.c.MaxBytes {
-		res.Body = &bounded{ReadCloser: res.Body, left: limit, over: func() { f.d.cache.Invalidate(context.Background(), name) }}
+		res.Body = &bounded{ReadCloser: res.Body, left: limit, over: func() { f.d.forget(name) }}
 	}
 	item.Tail = func(_ context.Context, w io.Writer) error {
 		defer res.Body.Close()

@@ -1,7 +1,6 @@
 package httpcache
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -86,6 +85,6 @@ func (f *fetch) keepVariant(v *response, name string, prev *corral.Item[*respons
 		return // the first one, by which the others are found
 	}
 	if oldest := of.add(name[len(f.name):], f.c.MaxVariants); oldest != "" {
-		f.d.cache.Invalidate(context.Background(), f.name+oldest) // of this process alone, without waiting
+		f.d.forget(f.name + oldest)
 	}
 }

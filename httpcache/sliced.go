@@ -28,6 +28,7 @@ func (x *exchange) sliced(v *response) decision {
 		return x.part()
 	}
 	s := &sliceReader{x: x, of: whole, size: v.length, at: spans[0].Start, end: spans[0].Start + spans[0].Length}
+	from := x.d.now()
 	first, info, err := s.fetch(x.r.Context())
 	switch {
 	case errors.Is(err, errChanged):
@@ -39,7 +40,7 @@ func (x *exchange) sliced(v *response) decision {
 	first.fields.copyTo(x.header)
 	x.header["Content-Range"] = []string{httpsem.ContentRange(spans[0], v.length)}
 	x.header["Content-Length"] = []string{strconv.FormatInt(spans[0].Length, 10)}
-	a := answer{f: s.loader, item: corral.Item[*response]{Value: first}, info: info, fwd: httpsem.FwdURIMiss}
+	a := answer{f: s.loader, item: corral.Item[*response]{Value: first}, info: info, fwd: httpsem.FwdURIMiss, from: from}
 	x.age(&a, code)
 	return decision{reply: reply{code: code, part: s}}
 }
@@ -73,7 +74,7 @@ func (s *sliceReader) fetch(ctx context.Context) (*response, corral.Info, error)
 	}
 	if !ok || item.Value.status != http.StatusPartialContent || parts.Spans[0] != span || item.Body == nil {
 		closeBody(item)
-		s.x.d.cache.Invalidate(ctx, s.loader.name)
+		s.x.d.forget(s.loader.name)
 		return nil, info, errChanged
 	}
 	s.body = item.Body
