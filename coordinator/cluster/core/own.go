@@ -161,7 +161,7 @@ func (c *Core) readmitPart(p uint32) {
 	c.parts[p].waiting = nil
 	if c.parts[p].recovering == nil && !c.parts[p].closed && c.mayGrant() {
 		for _, w := range waiting { // what one names is not granted to another before its turn
-			if !w.gone && c.keys[w.Key] == nil {
+			if !w.gone {
 				c.reserve(w)
 			}
 		}
@@ -203,8 +203,8 @@ func (c *Core) serve(w *waiter) {
 		c.detach(f)
 		f = nil
 	}
-	if f == nil {
-		f = c.reserve(w)
+	if named := c.reserve(w); named != nil {
+		f = named
 	}
 	switch {
 	case f != nil:

@@ -169,11 +169,18 @@ func (c *Core) confirm(parts map[uint32]bool) {
 }
 
 // reserve keeps a key for a flight that a waiter was parked on at an earlier
-// owner, while its holder has yet to say whether it has it.
+// owner, while its holder has yet to say whether it has it. An older one that
+// another node has presented stands back, as it would if both were presented.
 func (c *Core) reserve(w *waiter) *flight {
 	if w.On == (Flight{}) || w.On.Part != w.part || w.On.Gen >= c.parts[w.part].gen || c.flights[w.On] != nil ||
 		c.alive(w.Holder) == nil || !c.awaits(w.part, w.Holder) || broken(SuspectedHolderForgotten) {
 		return nil
+	}
+	if cur := c.keys[w.Key]; cur != nil {
+		if !cur.adopted || !w.On.after(cur.id) {
+			return nil
+		}
+		c.detach(cur)
 	}
 	f := &flight{
 		id: w.On, key: w.Key, holder: w.Holder, reserved: true, adopted: true,

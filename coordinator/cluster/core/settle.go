@@ -29,7 +29,9 @@ func (c *Core) settle(f *flight, m Outcome) {
 	f.outcome, f.awaiting = &m, map[waiterID]bool{}
 	f.until = c.now.Add(c.Times.Limit)
 	f.reserved = false
-	f.offered = f.offered || c.parts[f.id.Part].closed
+	if p := &c.parts[f.id.Part]; p.closed || p.recovering != nil {
+		f.offered = true
+	}
 	c.timeFlight(f)
 	if current {
 		c.retain(f)
