@@ -253,29 +253,32 @@ func TestAMessageOverItsLimitIsNotSentAndTheSessionGoesOn(t *testing.T) {
 }
 
 func TestWhatWasSentBeforeCloseArrives(t *testing.T) {
-	for _, closes := range []string{"a", "b"} {
+	for _, row := range []struct {
+		closes   string
+		messages uint64
+	}{{"a", 5000}, {"b", 5000}, {"a", 0}, {"b", 0}} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			a, b := n.node("a", 1), n.node("b", 1)
 			acquaint(a, b)
 			from, to := a, b
-			if closes == "b" {
+			if row.closes == "b" {
 				from, to = b, a
 			}
 			from.hears()
 			to.hears()
-			want := leaves(1, 5000)
+			want := leaves(1, row.messages)
 			for _, message := range want {
 				from.say(to, message)
 			}
 			begun := time.Now()
 			from.Close()
 			if took := time.Since(begun); took != 0 {
-				t.Errorf("Close of %s took %v", closes, took)
+				t.Errorf("Close of %s took %v", row.closes, took)
 			}
 			synctest.Wait()
 			if got := to.gets(); !reflect.DeepEqual(got, want) {
-				t.Errorf("%s closed, and %d of %d messages arrived", closes, len(got), len(want))
+				t.Errorf("%s closed, and %d of %d messages arrived", row.closes, len(got), len(want))
 			}
 			hears(t, to, fmt.Sprintf("closed %v: it ended the session", from.self))
 		})

@@ -179,8 +179,8 @@ func (t *Transport) SetPeers(places map[string]Place) {
 	}
 }
 
-// Send hands a message to a session. It never waits. It returns false if the
-// session has ended, or ends because of this message: then what was sent before
+// Send hands a message to a session. It never waits, and has encoded the message
+// when it returns. It returns false if the session has ended, or ends because of this message: then what was sent before
 // may be lost too, and Closed follows. A message that cannot be sent by any
 // session is an error in the log, and false.
 func (t *Transport) Send(name string, number uint64, message core.Message) bool {
@@ -205,7 +205,8 @@ func (t *Transport) Send(name string, number uint64, message core.Message) bool 
 }
 
 // Close ends all sessions, after what has been sent has left or half a second has
-// passed, and everything else. Sends are refused from its beginning.
+// passed, and everything else; Send refuses from its beginning. It waits for the
+// handler's methods to return, and so is not called from one.
 func (t *Transport) Close() {
 	t.mu.Lock()
 	t.closed = true
