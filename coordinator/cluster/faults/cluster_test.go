@@ -150,12 +150,18 @@ func (c *cluster) others(but ...*node) (rest []*node) {
 	return rest
 }
 
+// leads reports whether the member of etcd in a node leads.
+func (n *node) leads() bool {
+	a, ok := n.send(faults.Command{Do: faults.Leads}).wait()
+	return ok && a.Leads
+}
+
 // leader is the node whose member of etcd leads.
 func (c *cluster) leader() (leads *node) {
 	c.t.Helper()
 	await(c.t, "a leader of etcd", func() bool {
 		for _, n := range c.nodes {
-			if a, ok := n.send(faults.Command{Do: faults.Look}).wait(); ok && a.Status != nil && a.Status.Leads {
+			if n.leads() {
 				leads = n
 				return true
 			}

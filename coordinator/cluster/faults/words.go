@@ -22,6 +22,7 @@ const (
 	Get        = "get"        // Key, by Callers
 	Invalidate = "invalidate" // Key, acknowledged
 	Look       = "look"       // at itself: Status, and the owners of Keys
+	Leads      = "leads"      // say whether the member of etcd in the process leads
 	Close      = "close"      // leave the cluster, and end
 )
 
@@ -41,9 +42,10 @@ type Answer struct {
 
 	Status *Status  `json:",omitempty"`
 	Owners []string `json:",omitempty"` // of Keys
+	Leads  bool     `json:",omitempty"`
 }
 
-// Status is what a node knows of itself and of where etcd's leader is.
+// Status is what a node knows of itself.
 type Status struct {
 	Standing       bool
 	Owned          int
@@ -54,5 +56,4 @@ type Status struct {
 	Buried, Lapses uint64
 	HolderLost     uint64
 	Superseded     uint64
-	Leads          bool // the member of etcd in this process is the leader
 }

@@ -50,7 +50,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) e
 		return err
 	}
 	s := &subject{node: node, loader: newLoader(*origin, config.Name), out: json.NewEncoder(out)}
-	s.etcdClient, _ = clientOf(config.EtcdListen)
+	if config.EtcdListen != "" {
+		s.etcdClient = clientOf(config.EtcdListen)
+	}
 	if err := s.open(joining); err != nil {
 		return err
 	}
@@ -58,8 +60,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) e
 }
 
 // clientOf is the client's address in HOST:PEERPORT,CLIENTPORT.
-func clientOf(listen string) (address string, ok bool) {
-	first, port, ok := strings.Cut(listen, ",")
-	host, _, found := strings.Cut(first, ":")
-	return host + ":" + port, ok && found
+func clientOf(listen string) string {
+	first, port, _ := strings.Cut(listen, ",")
+	host, _, _ := strings.Cut(first, ":")
+	return host + ":" + port
 }

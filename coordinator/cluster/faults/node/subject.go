@@ -11,6 +11,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/codec"
@@ -88,10 +89,12 @@ func (s *subject) do(command faults.Command, heard time.Time) faults.Answer {
 	case faults.Invalidate:
 		a.Error = text(s.cache.Invalidate(ctx, command.Key))
 	case faults.Look:
-		a.Status = s.look(ctx)
+		a.Status = s.look()
 		for _, key := range command.Keys {
 			a.Owners = append(a.Owners, s.node.OwnerOf(cacheName, key))
 		}
+	case faults.Leads:
+		a.Leads = s.leads(ctx)
 	default:
 		a.Error = fmt.Sprintf("unknown command %q", command.Do)
 	}
@@ -125,7 +128,7 @@ func (s *subject) get(ctx context.Context, command faults.Command, a *faults.Ans
 	all.Wait()
 }
 
-func (s *subject) look(ctx context.Context) *faults.Status {
+func (s *subject) look() *faults.Status {
 	from := s.node.Status()
 	status := &faults.Status{
 		Standing: from.Standing, Owned: from.Owned, Streams: from.Streams(), Epoch: from.Epoch,
@@ -141,7 +144,6 @@ func (s *subject) look(ctx context.Context) *faults.Status {
 			status.Ownerless++
 		}
 	}
-	status.Leads = s.leads(ctx)
 	return status
 }
 
@@ -150,7 +152,7 @@ func (s *subject) leads(ctx context.Context) bool {
 	if s.etcdClient == "" {
 		return false
 	}
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.etcdClient}})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.etcdClient}, Logger: zap.NewNop()})
 	if err != nil {
 		return false
 	}
