@@ -221,7 +221,11 @@ func TestWhatAProcessAppliesBeforeItStandsCountsForItsCallers(t *testing.T) { //
 					k.standing = func() bool { // as one that renews while it is asked
 						if !invalidated {
 							invalidated = true
-							k.invalidate(corral.Target{Tags: []string{"x"}, All: state.name == "a plain value"})
+							target := corral.Target{Tags: []string{"x"}}
+							if state.name == "a plain value" {
+								target = corral.Target{Keys: []string{"a"}}
+							}
+							k.invalidate(target)
 						}
 						return true
 					}
@@ -274,6 +278,18 @@ func TestWhoMayNotBeAnsweredHereIsGivenWhatAnotherProcessSays(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAPauseThatIsLearnedElsewhereIsNotTheKeysHere(t *testing.T) { // C2
+	withKeeper(t, nil, func(t *testing.T, k *kept) {
+		k.load = answering(corral.Item[string]{Value: "own", Outcome: corral.Pass})
+		k.get("a").want(t, "own", corral.Loaded, 0)
+		k.stand(false)
+		k.script.On("a", corraltest.Reports(errPort, time.Minute))
+		k.get("a").wantErr(t, errPort, 0)
+		k.stand(true)
+		k.get("a").want(t, "own", corral.Loaded, 0)
+	})
 }
 
 func TestWhoMayNotBeAnsweredHereIsGrantedNothing(t *testing.T) {
