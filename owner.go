@@ -275,8 +275,8 @@ func (c *Cache[V]) fill(ctx context.Context, f *flight[V], r *record[V], lease L
 
 // fillBody is fill for a value whose body still arrives.
 func (c *Cache[V]) fillBody(ctx context.Context, f *flight[V], r *record[V], body *Body, lease Lease) error {
-	if body == nil {
-		return lease.Pass(ctx)
+	if body == nil { // it is not kept, and its readers here are all there are: each process has its own
+		return lease.Abandon(ctx)
 	}
 	record, err := c.encode(r)
 	if err != nil {

@@ -267,8 +267,8 @@ func (n *Node) invalidate(revision uint64, batch []etcd.Invalidation) {
 		if k.apply == nil {
 			continue
 		}
-		for _, target := range targets[name] {
-			k.apply(corral.Invalidation{Revision: revision, Target: target})
+		for i, target := range targets[name] {
+			k.apply(corral.Invalidation{Revision: revision, Target: target, More: i < len(targets[name])-1})
 		}
 		if len(targets[name]) == 0 {
 			k.apply(corral.Invalidation{Revision: revision})

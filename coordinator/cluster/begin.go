@@ -156,7 +156,6 @@ func (n *Node) live(transport *peer.Transport) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	transport.SetPeers(n.places)
-	n.fenced = false
 	n.stepLocked(core.Tick{})
 	for id, a := range n.acks {
 		n.stepLocked(core.Committed{ID: id, Revision: a.revision})
@@ -177,7 +176,9 @@ func (n *Node) rebirth() {
 			err = n.reopen()
 		}
 		if err == nil {
+			n.awaitLease()
 			n.mu.Lock()
+			n.fenced = false
 			close(n.reborn)
 			n.reborn = make(chan struct{})
 			n.mu.Unlock()
@@ -185,6 +186,18 @@ func (n *Node) rebirth() {
 		}
 		n.quietly.say("this node was taken for dead, and cannot come back yet", err)
 		if pause(n.ctx, n.times.Renew) != nil {
+			return
+		}
+	}
+}
+
+// awaitLease waits for the new life's lease: those who ask again before it would
+// be told that nobody may answer them. Without etcd they are told so after L.
+func (n *Node) awaitLease() {
+	ctx, cancel := context.WithTimeout(n.ctx, n.times.Lease)
+	defer cancel()
+	for !n.tenure.standing() {
+		if pause(ctx, n.times.Retry/10) != nil {
 			return
 		}
 	}

@@ -187,9 +187,9 @@ func (k *keeper) answer(ctx context.Context, key string, a core.Answered) (corra
 		return k.valueAnswer(ctx, a)
 	case core.KindLease:
 		n.n.leases.Add(1)
-		record, _ := recordOf(a.Value)
-		if record != nil && record.Value == nil {
-			record = nil
+		record, p := recordOf(a.Value)
+		if record != nil && (record.Value == nil || p.hasBody()) {
+			record = nil // it would be lent without its body
 		}
 		return corral.Answer{Kind: corral.AnswerLease, Lease: n.hold(a.Flight), Record: record}, nil
 	case core.KindPass:

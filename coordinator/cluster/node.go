@@ -204,11 +204,15 @@ func (n *Node) sendLocked(s core.Send) {
 	}
 }
 
-// sealLocked makes bytes of a value's payload. What a lease may validate travels
-// without its body.
+// sealLocked makes bytes of a value's payload. What a lease may validate is sent
+// only if it has no body: without that it would be another value.
 func (n *Node) sealLocked(v *core.Value, bare bool) bool {
 	p, _ := v.Payload.(*parcel)
 	if p == nil {
+		return true
+	}
+	if bare && p.hasBody() {
+		*v = core.Value{}
 		return true
 	}
 	if p.ref.id == 0 && !bare {

@@ -220,6 +220,9 @@ func recordOf(v core.Value) (*corral.Record, *parcel) {
 	return &r, p
 }
 
+// hasBody reports whether the record has a body, here or elsewhere.
+func (p *parcel) hasBody() bool { return p.body != nil || p.ref.hasBody }
+
 // drop closes a body that nobody has taken.
 func (p *parcel) drop() {
 	if p.body != nil {
