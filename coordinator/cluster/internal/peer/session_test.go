@@ -402,3 +402,20 @@ func TestSendTakesMessagesFromOpenedUntilClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseWaitsForTheHandler(t *testing.T) {
+	for _, closes := range []string{"a", "b"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			a, b := n.node("a", 1), n.node("b", 1)
+			acquaint(a, b)
+			d := map[string]*node{"a": a, "b": b}[closes]
+			d.during = func(uint64) { time.Sleep(10 * time.Second) }
+			begun := time.Now()
+			d.Close()
+			if took := time.Since(begun); took != 10*time.Second {
+				t.Errorf("Close of %s took %v, and Closed ten seconds", closes, took)
+			}
+		})
+	}
+}
