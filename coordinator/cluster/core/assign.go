@@ -195,12 +195,10 @@ func (c *Core) writeLanded() {
 		return
 	}
 	c.write = nil
-	ours := map[uint32]bool{}
 	for _, p := range w.gives {
 		c.parts[p].closed = false
-		ours[p] = true
 	}
-	c.confirm(ours)
+	c.confirm()
 	c.readmit()
 	c.proposeSoon()
 }

@@ -113,6 +113,7 @@ func (c *Core) extendLease() {
 		c.note(Note{What: NoteRestored, Took: c.now.Sub(c.restored)})
 		c.restored = 0
 		c.readmit()
+		c.confirm()
 		c.proposeSoon()
 	}
 }

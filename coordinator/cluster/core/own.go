@@ -46,7 +46,7 @@ type flight struct {
 
 	outcome  *Outcome
 	awaiting map[waiterID]bool // who has yet to acknowledge the outcome
-	offered  bool              // its outcome came while its partition recovered, or was given away
+	offered  bool              // its outcome came while its partition was not certain
 }
 
 // A waiterID names a Join at its owner.

@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // A recovery is one batch of partitions that became ours: for each, every node
 // is asked what it holds and waits for. They are ACTIVE once all have answered,
 // or Times.Recovery has passed; who is silent then may still present what it has.
@@ -123,7 +125,7 @@ func (c *Core) heardFrom(r *recovery, who Node) {
 	}
 	delete(c.recoveries, r.round)
 	c.activate(r)
-	c.confirm(mine) // nobody can name them any more
+	c.confirm() // nobody can name them any more
 }
 
 // recoveryDue stops waiting for silent nodes.
@@ -155,17 +157,29 @@ func (c *Core) activate(r *recovery) {
 }
 
 // confirm acknowledges the outcomes that came while it was not certain that their
-// partitions are ours.
-func (c *Core) confirm(parts map[uint32]bool) {
-	if len(parts) == 0 {
-		return
-	}
+// partitions are ours, or who waits for them.
+func (c *Core) confirm() {
 	for _, id := range flightsInOrder(c.flights) {
-		if f := c.flights[id]; f != nil && f.offered && parts[id.Part] {
+		if f := c.flights[id]; f != nil && f.offered && c.certain(id.Part) {
 			f.offered = false
 			c.mayFinish(f)
 		}
 	}
+}
+
+// certain reports whether a partition is ACTIVE, and everybody has said what they
+// wait for there.
+func (c *Core) certain(p uint32) bool {
+	at := &c.parts[p]
+	if at.gen == 0 || at.closed || at.recovering != nil || !c.standing() {
+		return false
+	}
+	for _, r := range c.recoveries {
+		if slices.Contains(r.parts, PartGen{p, at.gen}) {
+			return false
+		}
+	}
+	return true
 }
 
 // reserve keeps a key for a flight that a waiter was parked on at an earlier

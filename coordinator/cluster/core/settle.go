@@ -29,9 +29,7 @@ func (c *Core) settle(f *flight, m Outcome) {
 	f.outcome, f.awaiting = &m, map[waiterID]bool{}
 	f.until = c.now.Add(c.Times.Limit)
 	f.reserved = false
-	if p := &c.parts[f.id.Part]; p.closed || p.recovering != nil {
-		f.offered = true
-	}
+	f.offered = !c.certain(f.id.Part)
 	c.timeFlight(f)
 	if current {
 		c.retain(f)
@@ -89,9 +87,8 @@ func (c *Core) took(from Node, m Took) {
 }
 
 // mayFinish acknowledges an outcome once all who were parked have it. One that
-// came to a partition that recovers waits for those who name it; one that came
-// to a partition that is given away, for who owns that: some of those who were
-// parked may have gone to the new owner with its name.
+// came while that was not certain waits: others may name it yet, here or at
+// whoever owns the partition next.
 func (c *Core) mayFinish(f *flight) {
 	if f.outcome != nil && len(f.awaiting) == 0 && !f.offered && c.flights[f.id] == f {
 		c.finish(f)
