@@ -153,7 +153,9 @@ func (c *Cache[V]) watchOnce() error {
 				return
 			}
 			inv = c.apply(inv)
-			raise(&c.covered, inv.Revision)
+			if !inv.More {
+				raise(&c.covered, inv.Revision) // S1
+			}
 			c.known.CompareAndSwap(forever, inv.Revision)
 			if c.o.Store != nil && !inv.empty() {
 				c.deleteFromStore(c.ctx, inv) // a failure is counted, and the rule refuses what is read

@@ -173,6 +173,9 @@ type Target struct {
 type Invalidation struct {
 	Revision uint64
 	Target
+	// More says that another of the same revision follows. Only with the last
+	// one is the revision applied.
+	More bool
 }
 
 // A Codec turns values into bytes for a Coordinator or a Store. The bytes are

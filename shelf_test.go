@@ -168,6 +168,29 @@ func TestWhatWatchIsStillApplyingIsNotVouchedFor(t *testing.T) { // S1
 	})
 }
 
+func TestARevisionOfSeveralInvalidationsIsAppliedWithTheLast(t *testing.T) { // S1
+	withKeeper(t, nil, func(t *testing.T, k *kept) {
+		k.get("a")
+		for i, row := range []struct {
+			key  string
+			more bool
+			want uint64
+		}{{"b", false, 1}, {"c", true, 1}, {"a", false, 2}} {
+			if record := k.wantPeek(ofA, "a#1"); i == 2 && record.Revision != 1 {
+				t.Fatalf("a value that the rest of revision 2 concerns was vouched for up to %d", record.Revision)
+			}
+			inv := corral.Invalidation{Revision: min(uint64(i)+1, 2), Target: corral.Target{Keys: []string{row.key}}, More: row.more}
+			if err := k.script.Deliver(t.Context(), inv); err != nil {
+				t.Fatal(err)
+			}
+			if got := k.shelf.Applied(); got != row.want {
+				t.Fatalf("after the invalidation of %q %d is applied, want %d", row.key, got, row.want)
+			}
+		}
+		k.wantPeek(ofA, "")
+	})
+}
+
 func TestABodyThatArrivesIsGivenFromItsBeginning(t *testing.T) {
 	withKeeper(t, nil, func(t *testing.T, k *kept) {
 		k.load = streaming("header", time.Second, "body")
