@@ -31,8 +31,10 @@ type Config struct {
 	// TLS is for the connections; nil: plain text.
 	TLS *tls.Config
 
-	// Timeout bounds every call. It should be well below a lease. Default:
-	// DefaultTimeout.
+	// Timeout bounds every call, and a call's context may bound it further. What
+	// was handed to a leader as it died is never answered: who has less time than
+	// this gives such a call less, or does not wait for it before the next.
+	// Default: DefaultTimeout.
 	Timeout time.Duration
 
 	// Seen is the newest revision that this node knows of from before, 0 if none:

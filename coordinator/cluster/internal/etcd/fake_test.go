@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -24,6 +25,7 @@ type fakeMember struct {
 	version  string
 	revision int64                      // that calls see
 	watch    func(pb.Watch_WatchServer) // once it was created
+	hangs    bool                       // calls are not answered
 }
 
 func (f *fakeMember) header() *pb.ResponseHeader {
@@ -34,7 +36,11 @@ func (f *fakeMember) Status(context.Context, *pb.StatusRequest) (*pb.StatusRespo
 	return &pb.StatusResponse{Header: f.header(), Version: f.version}, nil
 }
 
-func (f *fakeMember) Range(context.Context, *pb.RangeRequest) (*pb.RangeResponse, error) {
+func (f *fakeMember) Range(ctx context.Context, _ *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if f.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return &pb.RangeResponse{Header: f.header()}, nil
 }
 
@@ -79,6 +85,31 @@ func TestAReleaseOfEtcdWhoseWatchMaySkipIsRefused(t *testing.T) {
 		if err == nil {
 			c.Close()
 		}
+	}
+}
+
+func TestAfterACallWithoutAnAnswerTheNextGoesToAnotherMember(t *testing.T) {
+	hangs, answers := &fakeMember{version: "3.7.0", hangs: true}, &fakeMember{version: "3.7.0", revision: 9}
+	c := dial(t, Config{Endpoints: []string{hangs.serve(t), answers.serve(t)}, Timeout: 200 * time.Millisecond})
+	for _, e := range c.endpoints.all { // connected, so that the first is asked
+		if err := e.suitable(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.endpoints.current = 0
+	if _, err := c.Read(t.Context()); !errors.Is(err, ErrUnknown) {
+		t.Fatalf("Read from a member that hangs: got %v, want ErrUnknown", err)
+	}
+	for range 3 {
+		if _, err := c.Read(t.Context()); err != nil {
+			t.Fatalf("Read after that: %v", err)
+		}
+	}
+	c.endpoints.current = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Read(ctx); !errors.Is(err, context.Canceled) || c.endpoints.current != 0 {
+		t.Fatalf("Read that its caller gave up: got %v, and turned to member %d: that says nothing of the member", err, c.endpoints.current)
 	}
 }
 

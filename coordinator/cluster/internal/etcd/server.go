@@ -136,7 +136,7 @@ func (s *Server) watch() {
 	if s.err != nil {
 		s.config.Log.Error("etcd has ended in this process", "member", s.config.Name, "cause", s.err)
 	}
-	// Else Close waits for streams that never end: everybody's watch.
+	// Else Close mostly waits seconds for streams that never end: everybody's watch.
 	if clients := s.clients.Load(); clients != nil {
 		clients.Stop()
 	}
