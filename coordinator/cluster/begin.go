@@ -18,7 +18,7 @@ var (
 	errUnreachable = errors.New("no stream to it")
 	errMalformed   = errors.New("it breaks a rule of the protocol")
 	errSilent      = errors.New("it did not say that it had applied it")
-	errClock       = errors.New("the rates differ by more than half of what leases tolerate")
+	errClock       = errors.New("one of the two is wrong")
 )
 
 // version is of the records that this code writes.

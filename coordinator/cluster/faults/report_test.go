@@ -18,6 +18,7 @@ type report struct {
 	asked, extra int
 	errors       int
 	errorTexts   map[string]int
+	refused      int // callers of a node without a lease, which says so
 	stale        int
 	names        []string
 	times        map[string][]time.Duration
@@ -85,7 +86,7 @@ func (r *report) wantWithin(name string, bound time.Duration) {
 
 func (r *report) print() {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d asked, %d extra calls, %d errors, %d stale", r.row, r.asked, r.extra, r.errors, r.stale)
+	fmt.Fprintf(&b, "%s: %d answered, %d extra calls, %d errors, %d refused by nodes without a lease, %d stale", r.row, r.asked, r.extra, r.errors, r.refused, r.stale)
 	for _, name := range r.names {
 		all := slices.Sorted(slices.Values(r.times[name]))
 		fmt.Fprintf(&b, "\n  %s: p50 %v, p99 %v, worst %v of %d", name, quantile(all, 0.5), quantile(all, 0.99), all[len(all)-1].Round(time.Millisecond), len(all))
