@@ -179,6 +179,11 @@ func (n *Node) resume(s etcd.Snapshot) {
 // caches have applied it.
 func (n *Node) changed(e core.Changed) {
 	slices.SortFunc(e.Nodes, func(a, b core.NodeChange) int { return strings.Compare(a.Name, b.Name) })
+	for _, c := range e.Nodes {
+		if c.Record != nil {
+			n.compare(*c.Record)
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.applied.Store(e.Revision)
@@ -225,7 +230,6 @@ func (n *Node) nodeChange(name string, kv etcd.KV) (core.NodeChange, bool) {
 		n.quietly.say(fmt.Sprintf("the record of node %q cannot be read, and is passed over", name), err)
 		return core.NodeChange{}, false
 	}
-	n.rates.look(n, record.NodeRecord)
 	return core.NodeChange{Name: name, Record: &record.NodeRecord, Revision: kv.Revision}, true
 }
 

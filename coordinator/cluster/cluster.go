@@ -79,8 +79,8 @@ func (n *Node) begin(ctx context.Context) (err error) {
 	if err := n.first(snapshot, transport); err != nil {
 		return err
 	}
-	n.running.Go(func() { n.follow(snapshot.Revision + 1) })
-	n.running.Go(n.purges.run)
+	n.spawn(func() { n.follow(snapshot.Revision + 1) })
+	n.spawn(n.purges.run)
 	return n.settle(ctx)
 }
 
@@ -171,7 +171,9 @@ func (n *Node) Close() error {
 
 // end stops everything, in whatever state it is.
 func (n *Node) end(why error) error {
+	n.spawning.Lock()
 	n.cancel(why)
+	n.spawning.Unlock()
 	n.timer.Stop()
 	n.mu.Lock()
 	transport := n.peers

@@ -51,7 +51,7 @@ func (n *Node) embed(ctx context.Context, transport *peer.Transport) ([]string, 
 	if n.server, err = etcd.Start(ctx, *plan.Server); err != nil {
 		return nil, err
 	}
-	n.running.Go(n.watchServer)
+	n.spawn(n.watchServer)
 	return plan.Endpoints, nil
 }
 

@@ -68,54 +68,11 @@ func (n *Node) tell(note core.Note) {
 		n.quietly.say("the owner of keys cannot be reached: node "+note.Node.Name, errUnreachable)
 	case core.NoteMalformed:
 		n.quietly.say("what makes no sense was passed over, from node "+note.Node.Name, errMalformed)
+	case core.NoteOldTable:
+		n.quietly.say("a table that is not newer than the one in force was passed over: was etcd put back from a backup?", errMalformed)
 	case core.NoteInvalidation:
 		n.quietly.say("an invalidation was acknowledged only once the lease had run out of node "+note.Node.Name, errSilent)
 	case core.NoteFenced:
 		n.log.Warn("this node was taken for dead, and begins anew", "incarnation", n.self.Incarnation)
 	}
-}
-
-// rates compares the other nodes' clocks with this one's.
-type rates struct {
-	mu sync.Mutex
-	of map[core.Node]rate
-}
-
-// A rate is the first reading in a window, of both clocks.
-type rate struct {
-	theirs, ours core.Time
-	said         bool
-}
-
-// rateWindow is over what time clocks are compared: what messages are delayed by
-// is little in it.
-const rateWindow = 60 * time.Second
-
-// look compares a node's clock with this one's since the window began. Leases are
-// safe as long as rates differ by less than g/L, 5 %; from half of that on it is
-// said.
-func (r *rates) look(n *Node, record core.NodeRecord) {
-	if record.Clock == 0 || record.State == core.Tombstone {
-		return
-	}
-	ours := boottime()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.of == nil || len(r.of) > maxQuiet {
-		r.of = map[core.Node]rate{}
-	}
-	first, known := r.of[record.Node]
-	if !known {
-		r.of[record.Node] = rate{theirs: record.Clock, ours: ours}
-		return
-	}
-	passed := ours.Sub(first.ours)
-	if passed < rateWindow {
-		return
-	}
-	drift := float64(record.Clock.Sub(first.theirs))/float64(passed) - 1
-	if tolerated := float64(n.times.Guard) / float64(n.times.Lease); drift > tolerated/2 || drift < -tolerated/2 {
-		n.quietly.say("the clock of a node runs at another rate than this one's: look at both machines: node "+record.Name, errClock)
-	}
-	r.of[record.Node] = rate{theirs: record.Clock, ours: ours}
 }

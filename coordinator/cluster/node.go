@@ -50,9 +50,10 @@ type Node struct {
 	quietly once
 	rates   rates
 
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	running sync.WaitGroup
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	running  sync.WaitGroup
+	spawning sync.Mutex // orders running.Go before cancel
 
 	tenure  tenure
 	applied atomic.Uint64
@@ -62,22 +63,23 @@ type Node struct {
 	keepers atomic.Pointer[map[string]*keeper]
 	quiet   quiet // of caches that nobody here has opened
 
-	mu     sync.Mutex
-	core   *core.Core
-	peers  *peer.Transport // of this life
-	self   core.Node
-	record etcd.Node // as last written
-	rev    uint64    // of the record
-	calls  map[uint64]chan core.Answered
-	leases map[core.Flight]*lease
-	acks   map[uint64]*ack
-	timer  *time.Timer
-	wakes  core.Time
-	reborn chan struct{} // closed when a fenced node has a new incarnation
-	gone   chan struct{} // closed when the node has given everything away
-	fenced bool
-	peeked []*parcel // with bodies, in this step
-	places map[string]peer.Place
+	mu      sync.Mutex
+	core    *core.Core
+	peers   *peer.Transport // of this life
+	self    core.Node
+	record  etcd.Node // as last written
+	rev     uint64    // of the record
+	calls   map[uint64]chan core.Answered
+	leases  map[core.Flight]*lease
+	acks    map[uint64]*ack
+	timer   *time.Timer
+	wakes   core.Time
+	reborn  chan struct{} // closed when a fenced node has a new incarnation
+	gone    chan struct{} // closed when the node has given everything away
+	fenced  bool
+	doubted bool      // this machine's clock
+	peeked  []*parcel // with bodies, in this step
+	places  map[string]peer.Place
 
 	// What is agreed as of applied, for the node's next life.
 	agreed  core.Snapshot // without Nodes
@@ -172,7 +174,10 @@ func (n *Node) doLocked(action core.Action) {
 	}
 }
 
+// spawn runs what end waits for. After the node has left it runs nothing.
 func (n *Node) spawn(run func()) {
+	n.spawning.Lock()
+	defer n.spawning.Unlock()
 	if n.ctx.Err() == nil {
 		n.running.Go(run)
 	}

@@ -108,7 +108,7 @@ func (c *Core) buried(n *node) {
 // learnTable takes in a newer table.
 func (c *Core) learnTable(t *Table, revision uint64) {
 	if revision <= c.tableRev || c.table != nil && t.Epoch <= c.table.Epoch || len(t.Owner) != c.Partitions {
-		c.note(Note{What: NoteMalformed})
+		c.note(Note{What: NoteOldTable})
 		return
 	}
 	c.table, c.tableRev = t, revision

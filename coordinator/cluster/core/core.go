@@ -111,6 +111,7 @@ type Core struct {
 	renewal  renewal
 	fenced   bool
 	draining bool
+	doubted  bool // its clock
 	leaving  bool // its tombstone is on its way
 
 	// Changes of the table (assign.go).
@@ -221,6 +222,9 @@ func (c *Core) handle(event Event) {
 		c.nobodyHere(e.Flight)
 	case Committed:
 		c.committed(e)
+	case Doubted:
+		c.doubted = e.Clock
+		c.extendLease()
 	case Drain:
 		c.draining = true // and once all can see that, its partitions are given away
 		c.timers.set(c.now, timer{kind: renewTimer})

@@ -139,6 +139,10 @@ type Committed struct {
 	Revision uint64
 }
 
+// Doubted says that the clock of this node's machine cannot be trusted, or can
+// again: meanwhile its lease is not extended.
+type Doubted struct{ Clock bool }
+
 // Drain makes the node give its partitions away and leave.
 type Drain struct{}
 
@@ -154,4 +158,5 @@ func (LeaveAsk) event()   {}
 func (Done) event()       {}
 func (NobodyHere) event() {}
 func (Committed) event()  {}
+func (Doubted) event()    {}
 func (Drain) event()      {}

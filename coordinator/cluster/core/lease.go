@@ -91,7 +91,7 @@ func (c *Core) renewed(e Renewed) {
 // extendLease extends the lease as far as what has been applied allows.
 func (c *Core) extendLease() {
 	r := &c.renewal
-	if c.leaving {
+	if c.leaving || c.doubted {
 		return
 	}
 	before := c.until
