@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster"
+)
+
+// joining is how long a fleet may take until it is one cluster.
+const joining = 60 * time.Second
+
+// A fleet is the nodes of one cluster, and the NATS server that they share.
+type fleet struct {
+	dir      string
+	nodes    []*process
+	starts   []Start // how each was started, by which it is started again
+	exchange *process
+}
+
+// open starts a cluster of n nodes, a, b, c and so on, and waits until all know
+// each other and each owns its share.
+func open(ctx context.Context, dir string, n int) (*fleet, error) {
+	f := &fleet{dir: dir}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := f.start(ctx, n); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *fleet) start(ctx context.Context, n int) (err error) {
+	if f.exchange, err = start(f.dir, "nats", "nats"); err != nil {
+		return err
+	}
+	var exchange string
+	if err := f.exchange.ask("Start", Nothing{}, &exchange); err != nil {
+		return err
+	}
+	addresses, err := freeAddresses(2 * n)
+	if err != nil {
+		return err
+	}
+	peers, rivals := addresses[:n], addresses[n:]
+	for i := range n {
+		name := string(rune('a' + i))
+		f.starts = append(f.starts, Start{
+			Name: name, Peers: peers, Listen: peers[i], Dir: filepath.Join(f.dir, name),
+			Groupcache: rivals, Index: i, Exchange: exchange,
+		})
+		p, err := start(f.dir, "node", name)
+		if err != nil {
+			return err
+		}
+		f.nodes = append(f.nodes, p)
+	}
+	began := make(chan error, n)
+	rival := make([]string, n)
+	for i, p := range f.nodes {
+		go func() { began <- p.ask("Begin", f.starts[i], &rival[i]) }()
+	}
+	for range n {
+		if err := <-began; err != nil {
+			return err
+		}
+	}
+	if err := f.whole(ctx); err != nil {
+		return err
+	}
+	if n == 1 {
+		return nil
+	}
+	return f.nodes[0].ask("Meet", Meet{Owner: f.nodes[1].name, Address: rival[1]}, &Nothing{})
+}
+
+// whole waits until every node has a stream to every other and owns something.
+func (f *fleet) whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, joining)
+	defer cancel()
+	for {
+		ready := 0
+		var last cluster.Status
+		for _, p := range f.nodes {
+			last = cluster.Status{}
+			if err := p.ask("Status", Nothing{}, &last); err != nil {
+				return err
+			}
+			if last.Standing && last.Streams() == len(f.nodes)-1 && last.Owned > 0 && last.Owned <= last.Partitions/len(f.nodes)+2 {
+				ready++
+			}
+		}
+		if ready == len(f.nodes) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d nodes are ready, the last one says %+v: %w", ready, len(f.nodes), last, context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// again starts a node anew that was killed.
+func (f *fleet) again(i int) error {
+	p, err := start(f.dir, "node", f.starts[i].Name)
+	if err != nil {
+		return err
+	}
+	f.nodes[i] = p
+	var rival string
+	return p.ask("Begin", f.starts[i], &rival)
+}
+
+// owned are keys of a node, which begin with a prefix.
+func (f *fleet) owned(owner int, prefix string, count int) (keys []string, err error) {
+	return keys, f.nodes[0].ask("Owned", Owned{Owner: f.starts[owner].Name, Prefix: prefix, Count: count}, &keys)
+}
+
+// status is what the nodes know of themselves.
+func (f *fleet) status() ([]cluster.Status, error) {
+	all := make([]cluster.Status, len(f.nodes))
+	for i, p := range f.nodes {
+		if err := p.ask("Status", Nothing{}, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// close ends all processes. Nobody needs what they have.
+func (f *fleet) close() {
+	for _, p := range f.nodes {
+		p.kill()
+	}
+	if f.exchange != nil {
+		f.exchange.kill()
+	}
+}
+
+// freeAddresses are loopback addresses at which nobody listened just now.
+func freeAddresses(n int) ([]string, error) {
+	addresses := make([]string, n)
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		addresses[i] = l.Addr().String()
+	}
+	return addresses, nil
+}

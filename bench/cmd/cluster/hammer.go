@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Hammer says how a node is to ask.
+type Hammer struct {
+	Contender string
+	Callers   int
+	Warm, For time.Duration
+	Keys      []string
+}
+
+// A Reading is what the callers of one node have seen.
+type Reading struct {
+	Calls    int
+	Rate     float64 // calls per second
+	P50, P99 time.Duration
+	Used     time.Duration // of the node's processor time
+}
+
+// Hammer lets callers ask, each one call after the other.
+func (m *Member) Hammer(h Hammer, r *Reading) error {
+	ask := m.askers[h.Contender]
+	if ask == nil {
+		return fmt.Errorf("contender %q: there is none of that name", h.Contender)
+	}
+	call := func(ctx context.Context, caller, i int) error { return ask(ctx, h.Keys[(caller*31+i)%len(h.Keys)]) }
+	if _, err := repeat(h.Callers, h.Warm, call); err != nil {
+		return err
+	}
+	var err error
+	*r, err = repeat(h.Callers, h.For, call)
+	return err
+}
+
+// repeat lets callers repeat a call until a time has passed. The first error ends
+// it.
+func repeat(callers int, span time.Duration, call func(ctx context.Context, caller, i int) error) (Reading, error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	took := make([][]time.Duration, callers)
+	before := processorTime()
+	began := time.Now()
+	var wait sync.WaitGroup
+	for caller := range callers {
+		wait.Go(func() {
+			times := make([]time.Duration, 0, 1024)
+			now := time.Now()
+			for i := 0; now.Sub(began) < span; i++ {
+				if err := call(ctx, caller, i); err != nil {
+					cancel(fmt.Errorf("caller %d, call %d: %w", caller, i, err))
+					return
+				}
+				after := time.Now()
+				times = append(times, after.Sub(now))
+				now = after
+			}
+			took[caller] = times
+		})
+	}
+	wait.Wait()
+	elapsed := time.Since(began)
+	if err := context.Cause(ctx); err != nil {
+		return Reading{}, err
+	}
+	all := slices.Concat(took...)
+	if len(all) == 0 {
+		return Reading{}, errors.New("nobody has called")
+	}
+	slices.Sort(all)
+	return Reading{
+		Calls: len(all), Rate: float64(len(all)) / elapsed.Seconds(),
+		P50: quantile(all, 0.5), P99: quantile(all, 0.99), Used: processorTime() - before,
+	}, nil
+}
+
+// quantile is the smallest of sorted times that q of them are not above.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(q*float64(len(sorted)) + 0.9999)
+	return sorted[min(max(i-1, 0), len(sorted)-1)]
+}
+
+// Used is the processor time of the node so far.
+func (m *Member) Used(_ Nothing, used *time.Duration) error {
+	*used = processorTime()
+	return nil
+}
+
+// processorTime is what this process has used, user and system.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err) // the arguments are right
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

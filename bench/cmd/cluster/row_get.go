@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+var getters = append([]string{corralName}, rivals...)
+
+var oneRow = row{
+	name: "one", title: "Gets of 1 KiB at a remote owner, one caller",
+	columns: []column{{"p50", "p50 µs", "%.1f", true}, {"p99", "p99 µs", "%.0f", true}, {"rate", "gets/s", "%.0f", false}},
+	how: func(b *bench) string {
+		return "One caller of node a, what node b has. " + getsHow
+	},
+	measure: func(ctx context.Context, b *bench, s *section) error { return b.gets(ctx, s, 1) },
+	judge: func(_ *bench, s *section) {
+		s.most(corralName, "p50", 45)
+		s.most(corralName, "p99", 300)
+	},
+}
+
+var crowdRow = row{
+	name: "crowd", title: "Gets of 1 KiB at a remote owner, many callers",
+	columns: []column{{"rate", "gets/s", "%.0f", true}, {"p50", "p50 µs", "%.0f", false}, {"p99", "p99 µs", "%.0f", false}, {"cpu", "µs CPU a get", "%.1f", true}},
+	how: func(b *bench) string {
+		return fmt.Sprintf("%d callers of node a, what node b has. %s", b.crowd, getsHow)
+	},
+	measure: func(ctx context.Context, b *bench, s *section) error { return b.gets(ctx, s, b.crowd) },
+	judge: func(_ *bench, s *section) {
+		s.least(corralName, "rate", 110_000)
+		s.times("rate", corralName, groupcacheName, "≥ 3", func(ratio float64) bool { return ratio >= 3 })
+	},
+}
+
+const getsHow = "Corral is asked at the Coordinator (Join), for its cache would keep what it has been given; groupcache's asking node keeps nothing. " +
+	"The bare stream and Corral send what comes together in one batch. Processor time is that of nodes a and b; NATS has a third process."
+
+// gets lets callers of the first node get what the second one has.
+func (b *bench) gets(ctx context.Context, s *section, callers int) error {
+	f, err := b.fleet(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := f.owned(1, b.prefix("hot"), b.scale.keys)
+	if err != nil {
+		return err
+	}
+	var grouped []string
+	if err := f.nodes[0].ask("GroupOwned", Owned{Owner: "b", Prefix: b.prefix("hot"), Count: b.scale.keys}, &grouped); err != nil {
+		return err
+	}
+	if err := f.nodes[1].ask("Fill", keys, &Nothing{}); err != nil {
+		return err
+	}
+	// One pass, so that groupcache's owner has its values and connections are open.
+	err = f.nodes[0].ask("Hammer", Hammer{Contender: groupcacheName, Callers: callers, Warm: b.warm, For: b.warm, Keys: grouped}, &Reading{})
+	if err != nil {
+		return err
+	}
+	defer b.profile(f, s.row.name)()
+	return b.alternate(ctx, s, getters, func(contender string) (sample, error) {
+		asked := keys
+		if contender == groupcacheName {
+			asked = grouped
+		}
+		return f.hammer(1, Hammer{Contender: contender, Callers: callers, Warm: b.warm, For: b.per, Keys: asked})
+	})
+}
+
+// hammer lets the first node ask another one.
+func (f *fleet) hammer(owner int, h Hammer) (sample, error) {
+	var before, after time.Duration
+	var r Reading
+	used := func(d *time.Duration) error { return f.nodes[owner].ask("Used", Nothing{}, d) }
+	if err := used(&before); err != nil {
+		return nil, err
+	}
+	if err := f.nodes[0].ask("Hammer", h, &r); err != nil {
+		return nil, err
+	}
+	if err := used(&after); err != nil {
+		return nil, err
+	}
+	// The owner's time has the warming-up in it: it is taken in proportion.
+	share := float64(h.For) / float64(h.For+h.Warm)
+	if owner == 0 {
+		before, after = 0, 0 // in r.Used already
+	}
+	cpu := float64(r.Used) + float64(after-before)*share
+	return sample{
+		"rate": r.Rate, "p50": microseconds(r.P50), "p99": microseconds(r.P99), "cpu": cpu / float64(r.Calls) / 1000, "calls": float64(r.Calls),
+	}, nil
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// profile writes profiles of the asking node and of the owner, if that is
+// wished, until what it returns is called.
+func (b *bench) profile(f *fleet, row string) (end func()) {
+	if b.profiles == "" {
+		return func() {}
+	}
+	call := func(path func(name string) string) {
+		for _, p := range f.nodes[:2] {
+			if err := p.ask("Profile", path(p.name), &Nothing{}); err != nil {
+				panic(err)
+			}
+		}
+	}
+	call(func(name string) string { return filepath.Join(b.profiles, row+"-"+name+".pprof") })
+	return func() { call(func(string) string { return "" }) }
+}
