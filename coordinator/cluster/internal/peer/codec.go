@@ -31,7 +31,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	switch v := v.(type) {
 	case *batch:
-		whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
+		whole := data.MaterializeToBuffer(arrived)
 		defer whole.Free()
 		return v.parse(whole.ReadOnlyData())
 	case *reader:
@@ -65,7 +65,7 @@ func (c chunk) marshal() mem.BufferSlice {
 
 // unmarshal takes the bytes of a chunk over. Nothing is left of the one before.
 func (r *reader) unmarshal(data mem.BufferSlice) error {
-	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	whole := data.MaterializeToBuffer(arrived)
 	defer whole.Free()
 	f := fields{data: whole.ReadOnlyData()}
 	r.buffer = r.buffer[:0]
@@ -84,8 +84,10 @@ func (r *reader) unmarshal(data mem.BufferSlice) error {
 }
 
 // What is encoded, and what is sent of bodies, is in a buffer until gRPC has
-// written it.
+// written it. What came in several pieces is in one while it is parsed: gRPC's
+// own pool clears its buffers each time.
 var (
+	arrived = &pool{smallest: 2 * batchBytes, largest: 2 * batchBytes}
 	buffers = &pool{smallest: 4 << 10, largest: 2 * batchBytes}
 	chunks  = &pool{smallest: chunkBytes, largest: chunkBytes}
 )
