@@ -143,14 +143,14 @@ func (c Embedded) urls() (peer, client bindings, err error) {
 func (c Embedded) bindings(field, address string) (bindings, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" || port == "0" {
-		return bindings{}, fmt.Errorf("Embedded.%s %q is not host:port with a port of its own: name both", field, address)
+		return bindings{}, fmt.Errorf("field Embedded.%s %q is not host:port with a port of its own: name both", field, address)
 	}
 	bind := c.Bind
 	if bind == "" {
 		// etcd binds to IP addresses only.
 		ip, err := net.ResolveIPAddr("ip", host)
 		if err != nil {
-			return bindings{}, fmt.Errorf("Embedded.%s %q: %w: name a host that resolves, or set Bind", field, address, err)
+			return bindings{}, fmt.Errorf("field Embedded.%s %q: %w: name a host that resolves, or set Bind", field, address, err)
 		}
 		bind = ip.String()
 	}
