@@ -76,6 +76,7 @@ func (c *Core) lose(h *held) {
 func (c *Core) beat() {
 	c.timers.set(c.now.Add(c.Times.Heartbeat), timer{kind: beatTimer})
 	c.extendAll(flightsInOrder(c.held))
+	c.followAll()
 }
 
 // extendAll tells each owner of the leases that it granted or adopted.

@@ -24,6 +24,20 @@ func (c *Core) follow(a *ask) {
 	}
 }
 
+// followAll follows every ask that a load waits for, once in a heartbeat: a load
+// may have come to wait for it since it was parked.
+func (c *Core) followAll() {
+	waited := map[uint64]*ask{}
+	for id, a := range c.asks {
+		if a.on != (Flight{}) && a.Behind != nil && len(a.Behind()) > 0 {
+			waited[id] = a
+		}
+	}
+	for _, id := range inOrder(waited) {
+		c.follow(waited[id])
+	}
+}
+
 // probe follows a flight of this node to what its load waits for.
 func (c *Core) probe(m Probe) {
 	if c.held[m.At] == nil || m.Hops >= maxHops {
