@@ -298,11 +298,18 @@ func (p *Plan) absent(r *rand.Rand, at time.Duration) {
 	p.End = max(p.End, at+7*time.Second)
 }
 
-// flurry draws callers of cold keys just when partitions move.
+// flurry draws callers of cold keys just when partitions move, or loads that are
+// under way then, at nodes of which one learns of the move later than the others.
 func (p *Plan) flurry(r *rand.Rand, at time.Duration) {
-	p.Acts = append(p.Acts, Act{At: at - 100*time.Millisecond, Kind: ActInvalidate, Node: r.IntN(p.Nodes), Scope: 2})
+	p.Acts = append(p.Acts, Act{At: at - time.Second, Kind: ActInvalidate, Node: r.IntN(p.Nodes), Scope: 2})
+	from, to := time.Duration(0), 400*time.Millisecond
+	if chance(r, 0.5) {
+		p.LoadTakes, p.LoadTime = 6*time.Second, 12*time.Second
+		from, to = -900*time.Millisecond, 200*time.Millisecond
+		p.Acts = append(p.Acts, Act{At: at - 200*time.Millisecond, Kind: ActStall, Node: r.IntN(p.Nodes), For: between(r, 300*time.Millisecond, 1500*time.Millisecond)})
+	}
 	for range 12 {
-		p.get(r, at+between(r, 0, 400*time.Millisecond), r.IntN(p.Keys))
+		p.get(r, at+between(r, from, to), r.IntN(p.Keys))
 	}
 }
 
