@@ -21,6 +21,7 @@ type origin struct {
 	log      []*call
 	versions map[string]int           // by key, 1 until it is changed
 	gates    map[string]chan struct{} // keys whose calls wait
+	slow     time.Duration            // what each call takes besides
 }
 
 // A call is one that a node has made.
@@ -70,8 +71,9 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	o.log = append(o.log, c)
 	c.number, c.version = len(o.log), o.versions[c.key]+1
-	gate := o.gates[c.key]
+	gate, slow := o.gates[c.key], o.slow
 	o.mu.Unlock()
+	time.Sleep(slow)
 	if gate != nil {
 		select {
 		case <-gate:
