@@ -253,7 +253,7 @@ inline rejoined(n, m, f, st, w) {
 /* O4, O5: no load begins beside one that lives, nor for a caller whom a flight
  * that lives, or has ended well, was to answer. */
 #define apart(n, h) ((n) == (h) || dead[h] || tombstone[h] || held[h] != COMPUTING || isVoid[flight[h]] || \
-	(cutGen[h] == known[n] && named[n] != flight[h]))
+	(cutGen[h] == known[n] && named[n] != flight[h]) || cutGen[n] > known[n])
 #define orphan(n) (named[n] == 0 || !began[named[n]] || isVoid[named[n]] || dead[holderOf[named[n]]] || tombstone[holderOf[named[n]]])
 
 inline begin(n, f) {
@@ -469,16 +469,21 @@ end:
 	:: d_step { faults > 0 && !dead[0] && !dead[2] -> reset(0, 2) }
 	:: d_step { faults > 0 && !dead[1] && !dead[2] -> reset(1, 2) }
 	/* C5. */
+#ifndef NO_TOMBSTONE
 	:: timeout ->
 		assert(dead[ownerOf(gen)] || tombstone[ownerOf(gen)] ||
 			((call[0] == DONE || !(CALLERS & 1)) && (call[1] == DONE || !(CALLERS & 2)) && call[2] == DONE && held[0] == 0 && held[1] == 0 && held[2] == 0))
+#endif
 	od
 }
 
 init {
 	atomic { d_step {
 #ifdef START_ACTIVE
-		known[0] = 1; state[0] = ACTIVE
+		known[0] = 1; state[0] = ACTIVE;
+#ifdef LATE_END                  /* recovery went on without node 2, whose answer is still on its way */
+		missing[0] = 4; cutGen[2] = 1; q[6]!Rejoin, 1, 0, 0, 0
+#endif
 #else
 		learn(0, 1)
 #endif
