@@ -265,8 +265,8 @@ func TestACallerLeavesWhoIsNotWhomItCalled(t *testing.T) {
 		{"another cluster", func(h *peerpb.Hello) { h.Cluster = "flock" }, "", "two clusters meet: node b/5 belongs to"},
 		{"another P", func(h *peerpb.Hello) { h.Partitions = 2 }, "", "node b/5 counts 2 partitions, and node a/1 1024"},
 		{"a version that was not offered", func(h *peerpb.Hello) { h.Version, h.Oldest = 2, 2 }, "", "versions 2 to 2"},
-		{"another name", func(h *peerpb.Hello) { h.Node.Name = "c" }, "", "at b there is node c/5, not b/5"},
-		{"another incarnation", func(h *peerpb.Hello) { h.Node.Incarnation = 6 }, "", "at b there is node b/6, not b/5"},
+		{"another name", func(h *peerpb.Hello) { h.Node.Name = "c" }, "", `level=WARN msg="peer: a call was in vain" peer=b cause="at b there is node c/5, not b/5"`},
+		{"another incarnation", func(h *peerpb.Hello) { h.Node.Incarnation = 6 }, "", `level=INFO msg="peer: a call was in vain" peer=b cause="at b there is node b/6, not b/5"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

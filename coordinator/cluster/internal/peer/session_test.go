@@ -347,6 +347,13 @@ func TestPausesBetweenCallsDoubleToASecondAndStartAnewAfterASteadySession(t *tes
 			expect(fmt.Sprintf("after a session of %v", row.lasts), gaps(1), row.want)
 			a.hears()
 		}
+		a.SetPeers(nil)
+		synctest.Wait()
+		made := n.callsMade()
+		time.Sleep(time.Minute)
+		if calls := n.callsMade() - made; calls > 0 {
+			t.Errorf("%d calls of a node that is gone", calls)
+		}
 	})
 }
 
