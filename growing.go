@@ -430,6 +430,20 @@ func (g *growing) settled() {
 	}
 }
 
+// length is that of the whole: what has arrived may be a part of it. It is -1
+// while it is not known.
+func (g *growing) length() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.ended && g.err == nil:
+		return g.size
+	case g.want > 0:
+		return g.want
+	}
+	return -1
+}
+
 // joinable reports whether a new reader would find the beginning.
 func (g *growing) joinable() bool {
 	g.mu.Lock()

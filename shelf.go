@@ -73,8 +73,7 @@ func (c *Cache[V]) toRecord(ctx context.Context, key string, r *record[V]) *Reco
 		if reader == nil {
 			return nil
 		}
-		record.Body = reader
-		record.BodySize, _ = reader.Len()
+		record.Body, record.BodySize = reader, body.length()
 	}
 	return record
 }

@@ -222,6 +222,31 @@ func TestABodyThatArrivesIsGivenFromItsBeginning(t *testing.T) {
 	})
 }
 
+func TestThePartOfABodyThatHasArrivedIsNotTakenForTheWhole(t *testing.T) {
+	for _, declared := range []int64{-1, 4} {
+		withKeeper(t, nil, func(t *testing.T, k *kept) {
+			k.load = func(context.Context, string, *corral.Item[string]) (corral.Item[string], error) {
+				return corral.Item[string]{Value: "header", TailSize: max(declared, 0), Tail: func(ctx context.Context, w io.Writer) error {
+					io.WriteString(w, "bo")
+					if err := sleepIn(ctx, time.Second); err != nil {
+						return err
+					}
+					_, err := io.WriteString(w, "dy")
+					return err
+				}}, nil
+			}
+			own := k.get("a")
+			defer own.item.Body.Close()
+			time.Sleep(500 * time.Millisecond) // between the two
+			record := k.wantPeek(ofA, "header")
+			defer record.Body.Close()
+			if record.BodySize != declared {
+				t.Errorf("while 2 bytes have arrived of a body of %d, its size is %d", declared, record.BodySize)
+			}
+		})
+	}
+}
+
 func TestWhatTheShelfGivesCountsAsUsed(t *testing.T) {
 	withKeeper(t, func(_ *kept, o *corral.Options[string]) { o.MaxBytes = 4000 }, func(t *testing.T, k *kept) {
 		k.load = answering(corral.Item[string]{Value: "v"})
