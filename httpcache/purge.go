@@ -73,6 +73,16 @@ func (what *Purge) target(c *config) (tags, prefixes []string, err error) {
 // tagPrefix tells the tags that an origin names from the addresses.
 const tagPrefix = "tag:"
 
+// Key is the key under which the cache keeps the answer to a GET for an address,
+// or the first of them where they vary: what other processes know it by.
+func (d *door) Key(address string) (string, error) {
+	key, err := addressOf("URL", address)
+	if err != nil {
+		return "", err
+	}
+	return d.config.Load().tag(key), nil
+}
+
 func addressOf(field, text string) (httpsem.Key, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {

@@ -30,12 +30,15 @@ func (s *Server) adminServer(config *Config) *http.Server {
 	acting := http.NewServeMux()
 	acting.HandleFunc("POST /purge", s.purge)
 	acting.HandleFunc("POST /reload", s.reloadNow)
+	acting.HandleFunc("GET /cluster/status", s.ofCluster(s.clusterStatus))
+	acting.HandleFunc("GET /cluster/table", s.ofCluster(s.clusterTable))
+	acting.HandleFunc("GET /cluster/owner", s.ofCluster(s.clusterOwner))
 	acting.HandleFunc("GET /debug/pprof/", pprof.Index)
 	acting.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	acting.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	acting.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	acting.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	for _, path := range []string{"/purge", "/reload", "/debug/"} {
+	for _, path := range []string{"/purge", "/reload", "/cluster/", "/debug/"} {
 		reading.Handle(path, s.authorized(acting))
 	}
 
@@ -58,11 +61,17 @@ func (s *Server) adminServer(config *Config) *http.Server {
 
 // readyz says whether requests should be sent here. It does not ask the
 // origin: one that is down takes every cache before it out of service at once,
-// with all that they could still answer.
+// with all that they could still answer. A node without a lease may answer
+// nothing.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	current := state(s.state.Load())
-	if current != ready {
+	switch {
+	case current != ready:
 		w.WriteHeader(http.StatusServiceUnavailable)
+	case !s.mayAnswer():
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "no lease: this node of the cluster does not reach etcd, or not in time")
+		return
 	}
 	fmt.Fprintln(w, current)
 }

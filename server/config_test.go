@@ -48,7 +48,9 @@ func TestDefaultsLackOnlyTheOrigin(t *testing.T) {
 func TestEverySettingHasANameAHelpAndADefaultThatPrintsBack(t *testing.T) {
 	c := Defaults()
 	seen, without := map[string]bool{}, map[string]bool{}
-	for _, name := range []string{"origin", "tls.cert", "tls.key", "trusted-proxies", "admin.token-file", "admin.tls-cert", "admin.tls-key", "admin.client-ca"} {
+	for _, name := range []string{"origin", "tls.cert", "tls.key", "trusted-proxies", "admin.token-file", "admin.tls-cert", "admin.tls-key", "admin.client-ca",
+		"node.name", "cluster.listen", "cluster.advertise", "cluster.peers", "cluster.dir", "cluster.zone", "cluster.etcd", "cluster.etcd-listen",
+		"cluster.tls-cert", "cluster.tls-key", "cluster.tls-ca"} {
 		without[name] = true
 	}
 	for _, s := range c.Settings() {

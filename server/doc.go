@@ -18,6 +18,8 @@
 //     reach is refused unless one of the first two is asked for, or metrics are
 //     to be public. Under a loopback address it answers only to a Host that is
 //     one too, so that no web page reaches it through a name of its own.
+//   - As a node of a cluster it is ready only while it has a lease; /cluster/status,
+//     /cluster/table and /cluster/owner are for who may act.
 //   - Reload puts a whole Config in force or nothing of it. Some settings are
 //     frozen at the start; a change of one is refused.
 //   - The access log is written by one goroutine. Lines that it cannot keep up
@@ -27,7 +29,7 @@
 //
 // Stopping: /readyz answers 503 from the first moment on; requests are accepted
 // for shutdown-delay; then the front listeners close and what runs may finish
-// within shutdown-timeout; then the handler, the access log and last the admin
-// listener end. Connections that were upgraded to another protocol are the
+// within shutdown-timeout; then the handler, with it the node of a cluster, the
+// access log and last the admin listener end. Connections that were upgraded to another protocol are the
 // handler's, which is not waited for beyond its own Shutdown.
 package server

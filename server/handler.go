@@ -8,11 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/httpcache"
 )
 
 // A Site is the Handler that a Config describes: a caching proxy with the
-// servers behind it. It collects the counts of its pools for Prometheus.
+// servers behind it, and the node by which it belongs to a cluster. It collects the counts of its pools for Prometheus.
 //
 // Invariants:
 //
@@ -24,6 +25,7 @@ import (
 type Site struct {
 	*httpcache.Proxy
 	log     *slog.Logger
+	node    *cluster.Node // nil: in no cluster
 	longest time.Duration // the longest load-timeout that the proxy was made for
 
 	mu      sync.Mutex
@@ -33,20 +35,25 @@ type Site struct {
 	closed  bool                     // by Shutdown
 }
 
-// NewHandler makes the Site of a valid Config. Whoever calls it calls Shutdown
-// or hands it to New.
-func NewHandler(config Config, log *slog.Logger) (*Site, error) {
+// NewHandler makes the Site of a valid Config, with the node that JoinCluster
+// has made of it, if it has. Whoever calls it calls Shutdown or hands it to New.
+// The node ends with the Site; after an error it is still the caller's.
+func NewHandler(config Config, log *slog.Logger, node *cluster.Node) (*Site, error) {
 	origins, problems := config.backends(nil, log)
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
-	proxy, err := httpcache.NewProxy(config.options(origins, log))
+	options := config.options(origins, log)
+	if node != nil {
+		options.Coordinator = node.Cache(config.Name)
+	}
+	proxy, err := httpcache.NewProxy(options)
 	if err != nil {
 		origins.closeOthersThan(nil)
 		return nil, err
 	}
 	return &Site{
-		Proxy: proxy, log: log, longest: config.longestLoad(),
+		Proxy: proxy, log: log, node: node, longest: config.longestLoad(),
 		config: config, origins: origins, retired: map[*backend]*time.Timer{},
 	}, nil
 }
@@ -94,9 +101,13 @@ func (s *Site) retireLocked(next backends) {
 	}
 }
 
-// Shutdown waits for what runs, until ctx ends, and closes everything.
+// Shutdown waits for what runs, until ctx ends, and closes everything. Then it
+// leaves the cluster, whose other nodes take over what this one owned.
 func (s *Site) Shutdown(ctx context.Context) error {
 	err := s.Proxy.Shutdown(ctx)
+	if s.node != nil {
+		err = errors.Join(err, s.node.Close())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b, timer := range s.retired {

@@ -82,8 +82,8 @@ func (m *metrics) observe(s *Server) {
 		func() float64 { return float64(s.inFlight.Load()) })
 	gauge("corral_http_connections", "Open connections of clients.",
 		func() float64 { return float64(s.conns.open.Load()) })
-	gauge("corral_ready", "1 between start and stop.", func() float64 {
-		if state(s.state.Load()) == ready {
+	gauge("corral_ready", "1 between start and stop, but for a node of a cluster while it has no lease.", func() float64 {
+		if state(s.state.Load()) == ready && s.mayAnswer() {
 			return 1
 		}
 		return 0

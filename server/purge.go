@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/httpcache"
 )
 
@@ -81,6 +82,11 @@ func (s *Server) purgeAll(w http.ResponseWriter, r *http.Request, shown purgeReq
 		switch {
 		case errors.Is(err, httpcache.ErrPurge):
 			refuse(w, http.StatusBadRequest, err)
+			return
+		case errors.Is(err, corral.ErrNotAcknowledged):
+			s.log.Error("perhaps not purged", "what", shown, "error", err)
+			w.Header().Set("Retry-After", "1")
+			refuse(w, http.StatusServiceUnavailable, fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err))
 			return
 		case err != nil:
 			s.log.Error("not purged", "what", shown, "error", err)

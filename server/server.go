@@ -44,6 +44,7 @@ type Options struct {
 	Level      *slog.LevelVar         // set to log.level at a reload; default: none
 	Load       func() (Config, error) // gives the settings for a reload; default: a reload is refused
 	AccessLog  io.Writer              // used while Config.AccessLog is on; default: none
+	Cluster    Member                 // this process's part in a cluster; default: none
 	Collectors []prometheus.Collector // shown under /metrics beside the server's own
 	Version    string                 // shown under /metrics
 }
@@ -66,6 +67,7 @@ type Server struct {
 	level    *slog.LevelVar
 	log      *slog.Logger
 	handler  Handler
+	cluster  Member // nil: in none
 	state    atomic.Int32
 	access   *accessLog // nil: off
 	metrics  *metrics
@@ -98,7 +100,7 @@ func New(config Config, options Options) (*Server, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		load: options.Load, level: options.Level, log: log, handler: options.Handler,
+		load: options.Load, level: options.Level, log: log, handler: options.Handler, cluster: options.Cluster,
 		metrics: newMetrics(options), conns: newConnections(config.MaxConns),
 	}
 	s.config.Store(&config)

@@ -31,6 +31,7 @@ func (c *Config) Validate() []*Problem {
 	v.proxies()
 	v.listeners()
 	v.admin()
+	v.cluster()
 	for i := range c.Origins {
 		v.validatePool(&c.Origins[i])
 	}

@@ -32,7 +32,8 @@ type commands struct {
 		Check check `cmd:"" help:"Check a configuration and name everything that is wrong with it."`
 		Show  show  `cmd:"" help:"Print the configuration that is in force, and where each value comes from."`
 	} `cmd:"" help:"Look at a configuration."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Cluster clusterCommands `cmd:"" help:"Look at a cluster, through the admin listener of one of its nodes."`
+	Version versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // A session is what a subcommand is given beside its flags.
@@ -95,6 +96,9 @@ func helpOf(value *kong.Value) string {
 		return value.Help
 	}
 	help := value.Help
+	if value.Tag.Has("flagonly") {
+		return help
+	}
 	if value.Flag.PlaceHolder != "" && value.Default != "" {
 		help += " Default: " + value.Default + "." // kong shows one of the two
 	}

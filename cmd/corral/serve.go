@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/metrics/prom"
 	"github.com/corralcache/corral/server"
 )
@@ -30,11 +31,17 @@ func (c *serve) Run(s *session) error {
 	level := new(slog.LevelVar)
 	level.Set(config.Level.Level())
 	log := slog.New(server.NewLogHandler(s.errs, config.Log, level))
-	handler, err := server.NewHandler(config, log)
+	stop, abort, release := stopSignals(s.ctx)
+	defer release()
+	node, err := server.JoinCluster(stop, config, log)
 	if err != nil {
 		return err
 	}
-	daemon, err := server.New(config, server.Options{
+	handler, err := server.NewHandler(config, log, node)
+	if err != nil {
+		return errors.Join(err, leave(node))
+	}
+	options := server.Options{
 		Handler:    handler,
 		Logger:     log,
 		Level:      level,
@@ -42,17 +49,27 @@ func (c *serve) Run(s *session) error {
 		AccessLog:  s.out,
 		Collectors: []prometheus.Collector{prom.New(handler.Cache()), handler},
 		Version:    version(),
-	})
+	}
+	if node != nil {
+		options.Cluster = node
+		options.Collectors = append(options.Collectors, prom.NewCluster(node))
+	}
+	daemon, err := server.New(config, options)
 	if err != nil {
 		return errors.Join(err, handler.Shutdown(s.ctx))
 	}
 	memoryLimit, gogc := server.BoundMemory(config)
 	log.Info("memory bounded", "max-bytes", config.MaxBytes.String(), "GOMEMLIMIT", memoryLimit, "GOGC", gogc)
-
-	stop, abort, release := stopSignals(s.ctx)
-	defer release()
 	defer onHangup(func() { daemon.Reload() })() // which logs what comes of it
 	return daemon.Run(stop, abort)
+}
+
+// leave ends a node, if there is one.
+func leave(node *cluster.Node) error {
+	if node == nil {
+		return nil
+	}
+	return node.Close()
 }
 
 // onHangup calls reload for SIGHUP, until release is called.
