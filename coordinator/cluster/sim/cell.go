@@ -29,6 +29,7 @@ type cell struct {
 	loads   map[core.Flight]*load
 	calls   map[uint64]*call
 	asked   uint64
+	leaving map[uint64]bool // asks that are taken back, of which the core has yet to hear
 }
 
 // A kept value is known to be untouched up to applied: whoever is given it is told
@@ -95,7 +96,7 @@ type call struct {
 func newCell(p *process) *cell {
 	return &cell{
 		process: p, kept: map[string]kept{}, current: map[string]*flight{}, byAsk: map[uint64]*flight{},
-		loads: map[core.Flight]*load{}, calls: map[uint64]*call{},
+		loads: map[core.Flight]*load{}, calls: map[uint64]*call{}, leaving: map[uint64]bool{},
 	}
 }
 
@@ -275,6 +276,7 @@ func (f *flight) takeBack() {
 	id := f.ask
 	delete(c.byAsk, id)
 	f.ask = 0
+	c.leaving[id] = true
 	c.process.step(core.LeaveAsk{ID: id})
 }
 
@@ -303,6 +305,9 @@ func (f *flight) behind() []core.Flight {
 func (c *cell) answered(a core.Answered) {
 	j := c.process.world.judge
 	f := c.byAsk[a.Ask]
+	if f == nil && c.leaving[a.Ask] {
+		return // answered before the core has heard that it is taken back
+	}
 	if f == nil {
 		j.fail("C5", "%v: ask %d is answered with %v, and was answered or left before", c.process.node, a.Ask, a.Kind)
 		return

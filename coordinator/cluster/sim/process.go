@@ -221,6 +221,9 @@ func (p *process) step(e core.Event) {
 				p.carryOut(a)
 			}
 		}
+		if left, is := next.(core.LeaveAsk); is {
+			delete(p.cell.leaving, left.ID)
+		}
 	}
 	p.stepping = false
 	if !p.dead {

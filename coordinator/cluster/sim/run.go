@@ -19,8 +19,9 @@ type Result struct {
 	Took      time.Duration // of simulated time
 }
 
-// calm is how long a cluster has, after the last fault, to be whole again.
-const calm = 12 * time.Second
+// calm is how long a cluster has, after the last fault, to be whole again: loads
+// that hang must have come to their deadlines.
+func (p *Plan) calm() time.Duration { return max(12*time.Second, p.LoadTime+3*time.Second) }
 
 // Run runs a plan, and writes its transcript if out is not nil.
 func Run(plan Plan, out io.Writer) Result {
@@ -30,9 +31,9 @@ func Run(plan Plan, out io.Writer) Result {
 	}
 	w.run(plan.End)
 	w.heal()
-	w.run(plan.End + calm)
+	w.run(plan.End + plan.calm())
 	w.last()
-	end := plan.End + calm + plan.LoadTime + 3*time.Second
+	end := plan.End + plan.calm() + plan.LoadTime + 3*time.Second
 	w.run(end)
 	w.whole()
 	return Result{w.judge.verdict, w.judge.causes, w.judge.notes, w.traffic, w.now}
@@ -185,7 +186,7 @@ func (w *world) last() {
 			}
 			p := m.process
 			if p == nil || !p.joined {
-				w.judge.fail("heal", "%s does not run %v after the last fault", m.name, calm)
+				w.judge.fail("heal", "%s does not run %v after the last fault", m.name, w.plan.calm())
 				return
 			}
 			w.caller(p, &get{key: key, then: func(failed bool) {
