@@ -80,15 +80,15 @@ func (b *bench) measure(ctx context.Context, chosen []row, out io.Writer) error 
 func (b *bench) fleet(ctx context.Context) (*fleet, error) {
 	var err error
 	if b.three == nil {
-		b.three, err = b.open(ctx, 3)
+		b.three, err = b.open(ctx, 3, false)
 	}
 	return b.three, err
 }
 
-// open starts a cluster of its own.
-func (b *bench) open(ctx context.Context, nodes int) (*fleet, error) {
+// open starts a cluster of its own, with etcd in the first three nodes or apart.
+func (b *bench) open(ctx context.Context, nodes int, apart bool) (*fleet, error) {
 	b.opened++
-	f, err := open(ctx, filepath.Join(b.dir, fmt.Sprintf("%02d-of-%d", b.opened, nodes)), nodes)
+	f, err := open(ctx, filepath.Join(b.dir, fmt.Sprintf("%02d-of-%d", b.opened, nodes)), nodes, apart)
 	if err != nil {
 		return nil, fmt.Errorf("start a cluster of %d nodes: %w", nodes, err)
 	}

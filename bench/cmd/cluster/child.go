@@ -27,6 +27,8 @@ func serveChild(log io.Writer) int {
 		child = new(Member)
 	case "nats":
 		child = new(Exchange)
+	case "etcd":
+		child = new(Registry)
 	default:
 		fmt.Fprintf(log, "%s=%q: there is no such child\n", childVariable, role)
 		return 1

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster"
@@ -16,16 +17,17 @@ const joining = 60 * time.Second
 
 // A fleet is the nodes of one cluster, and the NATS server that they share.
 type fleet struct {
-	dir      string
-	nodes    []*process
-	starts   []Start // how each was started, by which it is started again
-	exchange *process
+	dir    string
+	apart  bool // etcd is in a process of its own
+	nodes  []*process
+	starts []Start    // how each was started, by which it is started again
+	others []*process // that are not nodes of the cluster
 }
 
 // open starts a cluster of n nodes, a, b, c and so on, and waits until all know
 // each other and each owns its share.
-func open(ctx context.Context, dir string, n int) (*fleet, error) {
-	f := &fleet{dir: dir}
+func open(ctx context.Context, dir string, n int, apart bool) (*fleet, error) {
+	f := &fleet{dir: dir, apart: apart}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -37,12 +39,15 @@ func open(ctx context.Context, dir string, n int) (*fleet, error) {
 }
 
 func (f *fleet) start(ctx context.Context, n int) (err error) {
-	if f.exchange, err = start(f.dir, "nats", "nats"); err != nil {
+	exchange, err := f.other("nats", Nothing{})
+	if err != nil {
 		return err
 	}
-	var exchange string
-	if err := f.exchange.ask("Start", Nothing{}, &exchange); err != nil {
-		return err
+	var etcd string
+	if f.apart {
+		if etcd, err = f.other("etcd", filepath.Join(f.dir, "etcd")); err != nil {
+			return err
+		}
 	}
 	addresses, err := freeAddresses(2 * n)
 	if err != nil {
@@ -52,7 +57,7 @@ func (f *fleet) start(ctx context.Context, n int) (err error) {
 	for i := range n {
 		name := string(rune('a' + i))
 		f.starts = append(f.starts, Start{
-			Name: name, Peers: peers, Listen: peers[i], Dir: filepath.Join(f.dir, name),
+			Name: name, Peers: peers, Etcd: etcd, Listen: peers[i], Dir: filepath.Join(f.dir, name),
 			Groupcache: rivals, Index: i, Exchange: exchange,
 		})
 		p, err := start(f.dir, "node", name)
@@ -78,6 +83,16 @@ func (f *fleet) start(ctx context.Context, n int) (err error) {
 		return nil
 	}
 	return f.nodes[0].ask("Meet", Meet{Owner: f.nodes[1].name, Address: rival[1]}, &Nothing{})
+}
+
+// other starts a child that is no node, and returns where it listens.
+func (f *fleet) other(role string, argument any) (address string, err error) {
+	p, err := start(f.dir, role, role)
+	if err != nil {
+		return "", err
+	}
+	f.others = append(f.others, p)
+	return address, p.ask("Start", argument, &address)
 }
 
 // whole waits until every node has a stream to every other and owns something.
@@ -136,12 +151,14 @@ func (f *fleet) status() ([]cluster.Status, error) {
 
 // close ends all processes. Nobody needs what they have.
 func (f *fleet) close() {
-	for _, p := range f.nodes {
+	for _, p := range slices.Concat(f.nodes, f.others) {
 		p.kill()
 	}
-	if f.exchange != nil {
-		f.exchange.kill()
-	}
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
 // freeAddresses are loopback addresses at which nobody listened just now.

@@ -33,12 +33,19 @@ func (m *Member) Hammer(h Hammer, r *Reading) error {
 		return fmt.Errorf("contender %q: there is none of that name", h.Contender)
 	}
 	call := func(ctx context.Context, caller, i int) error { return ask(ctx, h.Keys[(caller*31+i)%len(h.Keys)]) }
-	if _, err := repeat(h.Callers, h.Warm, call); err != nil {
-		return err
-	}
 	var err error
-	*r, err = repeat(h.Callers, h.For, call)
+	*r, err = h.repeat(call)
 	return err
+}
+
+// repeat warms up and measures.
+func (h Hammer) repeat(call func(ctx context.Context, caller, i int) error) (Reading, error) {
+	if h.Warm > 0 {
+		if _, err := repeat(h.Callers, h.Warm, call); err != nil {
+			return Reading{}, err
+		}
+	}
+	return repeat(h.Callers, h.For, call)
 }
 
 // repeat lets callers repeat a call until a time has passed. The first error ends

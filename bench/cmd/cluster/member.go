@@ -34,7 +34,8 @@ type Member struct {
 	loads    loads
 	rivals   *servers
 	askers   map[string]asker
-	stalled  *corral.Record
+	seized   corral.Lease   // see Seize
+	stalled  *corral.Record // see Stall
 	profiled *os.File
 }
 
@@ -42,6 +43,7 @@ type Member struct {
 type Start struct {
 	Name, Listen, Dir string
 	Peers             []string
+	Etcd              string   // where it is, if not in the nodes
 	Groupcache        []string // of all nodes
 	Index             int      // of this one
 	Exchange          string   // of NATS
@@ -52,8 +54,11 @@ func (m *Member) Begin(s Start, rival *string) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), joining)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	m.node, err = cluster.Join(ctx, cluster.Config{Name: s.Name, Listen: s.Listen, Peers: s.Peers, Dir: s.Dir, New: true, Log: log})
-	if err != nil {
+	config := cluster.Config{Name: s.Name, Listen: s.Listen, Peers: s.Peers, Dir: s.Dir, New: true, Log: log}
+	if s.Etcd != "" {
+		config.Peers, config.Etcd = nil, []string{s.Etcd}
+	}
+	if m.node, err = cluster.Join(ctx, config); err != nil {
 		return err
 	}
 	m.port = &port{Keeper: m.node.Cache(cacheName).(corral.Keeper)}
@@ -193,16 +198,17 @@ func sized(key string, got int) error {
 	return nil
 }
 
-// loads are what the loaders of this process do.
+// loads are what the loaders of this process do. Those that take time are
+// counted.
 type loads struct{ count atomic.Int64 }
 
 // waits are how long a load takes, by how its key begins.
-var waits = map[string]time.Duration{"cold": 120 * time.Millisecond, "slow": 5 * time.Second}
+var waits = map[string]time.Duration{"cold": 120 * time.Millisecond, "slow": 4 * time.Second}
 
 func (l *loads) value(ctx context.Context, key string) ([]byte, error) {
-	l.count.Add(1)
 	kind, _, _ := strings.Cut(key, "/")
 	if wait := waits[kind]; wait > 0 {
+		l.count.Add(1)
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {

@@ -129,6 +129,12 @@ func (s *section) hold(name, key, limit string, got float64, met bool) {
 	s.bars = append(s.bars, bar{wanted: fmt.Sprintf("%s, %s %s", name, c.head, limit), got: fmt.Sprintf(c.format, got), met: met})
 }
 
+// worst holds the worst of a contender's rounds to a number.
+func (s *section) worst(name, key string, limit float64) {
+	got := slices.Max(values(s.of(name), key))
+	s.hold(name, key, fmt.Sprintf("≤ %.4g in each round", limit), got, got <= limit)
+}
+
 // exactly is what holds in each round on any machine.
 func (s *section) exactly(name, key string, want float64) {
 	all := values(s.of(name), key)

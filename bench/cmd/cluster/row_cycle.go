@@ -45,6 +45,7 @@ var cycleRow = row{
 	judge: func(_ *bench, s *section) {
 		s.least(oneKeyName, "rate", 5000)
 		s.least(oneKeyFullName, "rate", 5000)
+		s.least(allInvalidating, "rate", 5000)
 	},
 }
 
@@ -60,11 +61,8 @@ func (m *Member) Cycle(c Cycle, r *Reading) error {
 	call := func(ctx context.Context, caller, _ int) error {
 		return m.cycle(ctx, c.Keys[caller], value, c.Invalidate)
 	}
-	if _, err := repeat(c.Callers, c.Warm, call); err != nil {
-		return err
-	}
 	var err error
-	*r, err = repeat(c.Callers, c.For, call)
+	*r, err = c.repeat(call)
 	return err
 }
 

@@ -36,7 +36,7 @@ var crowdRow = row{
 }
 
 const getsHow = "Corral is asked at the Coordinator (Join), for its cache would keep what it has been given; groupcache's asking node keeps nothing. " +
-	"The bare stream and Corral send what comes together in one batch. Processor time is that of nodes a and b; NATS has a third process."
+	"The bare stream and Corral send what comes together in one batch. Processor time is that of the three nodes; NATS has a process of its own besides."
 
 // gets lets callers of the first node get what the second one has.
 func (b *bench) gets(ctx context.Context, s *section, callers int) error {
@@ -66,33 +66,42 @@ func (b *bench) gets(ctx context.Context, s *section, callers int) error {
 		if contender == groupcacheName {
 			asked = grouped
 		}
-		return f.hammer(1, Hammer{Contender: contender, Callers: callers, Warm: b.warm, For: b.per, Keys: asked})
+		return f.hammer(Hammer{Contender: contender, Callers: callers, Warm: b.warm, For: b.per, Keys: asked})
 	})
 }
 
-// hammer lets the first node ask another one.
-func (f *fleet) hammer(owner int, h Hammer) (sample, error) {
-	var before, after time.Duration
-	var r Reading
-	used := func(d *time.Duration) error { return f.nodes[owner].ask("Used", Nothing{}, d) }
-	if err := used(&before); err != nil {
+// hammer lets the first node ask, and adds up the processor time of all.
+func (f *fleet) hammer(h Hammer) (sample, error) {
+	before, err := f.used()
+	if err != nil {
 		return nil, err
 	}
+	var r Reading
 	if err := f.nodes[0].ask("Hammer", h, &r); err != nil {
 		return nil, err
 	}
-	if err := used(&after); err != nil {
+	after, err := f.used()
+	if err != nil {
 		return nil, err
 	}
-	// The owner's time has the warming-up in it: it is taken in proportion.
+	// The others' time has the warming-up in it: it is taken in proportion.
 	share := float64(h.For) / float64(h.For+h.Warm)
-	if owner == 0 {
-		before, after = 0, 0 // in r.Used already
-	}
 	cpu := float64(r.Used) + float64(after-before)*share
 	return sample{
 		"rate": r.Rate, "p50": microseconds(r.P50), "p99": microseconds(r.P99), "cpu": cpu / float64(r.Calls) / 1000, "calls": float64(r.Calls),
 	}, nil
+}
+
+// used is the processor time of all nodes but the first.
+func (f *fleet) used() (sum time.Duration, err error) {
+	for _, p := range f.nodes[1:] {
+		var one time.Duration
+		if err := p.ask("Used", Nothing{}, &one); err != nil {
+			return 0, err
+		}
+		sum += one
+	}
+	return sum, nil
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
