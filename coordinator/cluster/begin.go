@@ -27,10 +27,21 @@ const version = 1
 // errName is a node that finds its name in use.
 var errName = errors.New("another node of this name is alive")
 
+// read reads what is agreed, again where no member of etcd answers in time: they
+// may be choosing a leader.
+func (n *Node) read(ctx context.Context) (etcd.Snapshot, error) {
+	for {
+		snapshot, err := n.client.Read(ctx)
+		if !errors.Is(err, etcd.ErrUnknown) || pause(ctx, n.times.Retry) != nil {
+			return snapshot, err
+		}
+	}
+}
+
 // readCluster finds the cluster, or creates it if it may.
 func (n *Node) readCluster(ctx context.Context) error {
 	for {
-		snapshot, err := n.client.Read(ctx)
+		snapshot, err := n.read(ctx)
 		if err != nil {
 			return fmt.Errorf("cluster: read what is agreed: %w", err)
 		}
@@ -69,7 +80,7 @@ func (n *Node) register(ctx context.Context, address string) error {
 	var seen uint64
 	var since core.Time
 	for {
-		snapshot, err := n.client.Read(ctx)
+		snapshot, err := n.read(ctx)
 		if err != nil {
 			return fmt.Errorf("cluster: read the record of node %q: %w", n.config.Name, err)
 		}

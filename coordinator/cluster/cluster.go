@@ -72,7 +72,7 @@ func (n *Node) begin(ctx context.Context) (err error) {
 	if err := n.register(ctx, n.advertised()); err != nil {
 		return err
 	}
-	snapshot, err := n.client.Read(ctx)
+	snapshot, err := n.read(ctx)
 	if err != nil {
 		return fmt.Errorf("cluster: read what is agreed: %w", err)
 	}

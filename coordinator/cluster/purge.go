@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 )
 
-// invalidateTimeout bounds one write of the log.
+// invalidateTimeout bounds the writing of one batch to the log, repeated where
+// its outcome is not known: a batch that is written twice invalidates twice.
 const invalidateTimeout = 5 * time.Second
 
 // A batcher writes invalidations to the log: what comes while one write is under
@@ -158,6 +160,10 @@ func (n *Node) commit(batch []purge) (uint64, error) {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, invalidateTimeout)
 	defer cancel()
-	result, err := n.client.Write(ctx, etcd.Txn{Put: map[string][]byte{etcd.InvalidationsKey: data}})
-	return result.Revision, err
+	for {
+		result, err := n.client.Write(ctx, etcd.Txn{Put: map[string][]byte{etcd.InvalidationsKey: data}})
+		if !errors.Is(err, etcd.ErrUnknown) || errors.Is(err, etcd.ErrFull) || pause(ctx, n.times.Retry) != nil {
+			return result.Revision, err
+		}
+	}
 }

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,9 +99,7 @@ func (c *cluster) part(t *testing.T, r *report, p partition) {
 	}
 	c.invalidate(r, rest, kept)
 	for range 3 {
-		for _, key := range kept {
-			c.askAll(r, p, side, key, versions[key])
-		}
+		c.askAll(r, p, side, versions)
 	}
 	time.Sleep(time.Until(began.Add(cutFor)))
 	for _, n := range side {
@@ -131,22 +130,21 @@ func (c *cluster) part(t *testing.T, r *report, p partition) {
 	}
 }
 
-// askAll asks all nodes for a key at once: those that are cut off may refuse.
-func (c *cluster) askAll(r *report, p partition, side []*node, key string, version int) {
-	var asked []*pending
+// askAll asks all nodes for keys at once: those that are cut off may refuse.
+func (c *cluster) askAll(r *report, p partition, side []*node, versions map[string]int) {
+	asked := map[*node][]*pending{}
 	for _, n := range c.nodes {
-		asked = append(asked, n.send(faults.Command{Do: faults.Get, Key: key, Patience: time.Second}))
-	}
-	for i, sent := range asked {
-		a := sent.must(c.t)
-		cutOff := p.blind
-		for _, n := range side {
-			cutOff = cutOff || n == c.nodes[i]
+		for key := range versions {
+			asked[n] = append(asked[n], n.send(faults.Command{Do: faults.Get, Key: key, Patience: time.Second}))
 		}
-		if cutOff {
-			r.refusable(c.t, key, version, a)
-		} else {
-			r.answered(key, version, a)
+	}
+	for n, all := range asked {
+		for _, sent := range all {
+			if p.blind || slices.Contains(side, n) {
+				r.refusable(c.t, sent.command.Key, versions[sent.command.Key], sent.must(c.t))
+			} else {
+				r.answered(sent.command.Key, versions[sent.command.Key], sent.must(c.t))
+			}
 		}
 	}
 }
