@@ -129,7 +129,9 @@ inline forget(n) {
 /* The owner n has no value and nobody's lease, or tells m for whom it waits. */
 inline park(n, m, w) {
 	if
-	:: kept[n] -> send(n, m, Value, known[n], 0, 0, 0)
+	:: kept[n] && outcome[n] != 0 && n != m ->
+		unacked[n] = unacked[n] | bitOf(m); send(n, m, Value, known[n], outcome[n], 0, 0)
+	:: kept[n] && !(outcome[n] != 0 && n != m) -> send(n, m, Value, known[n], 0, 0, 0)
 	:: else ->
 		parked[n] = parked[n] | bitOf(m);
 		if
@@ -153,7 +155,7 @@ inline learn(n, newer) {
 		sendAll(n, missing[n], Recover, 0);
 		if :: lists(n) && held[n] == COMPUTING -> lease[n] = flight[n] :: else fi;
 		if
-		:: lists(n) && held[n] == OUTCOME -> kept[n] = 1; flight[n] = 0; held[n] = 0
+		:: lists(n) && held[n] == OUTCOME -> kept[n] = 1; outcome[n] = flight[n]
 		:: else
 		fi;
 		if
@@ -185,7 +187,11 @@ inline rejoin(n, to, opening) {
 
 inline acknowledged(n) {
 	if
+#ifdef ACK_RECOVERING            /* broken: who waits for it is not known before the last END */
 	:: outcome[n] != 0 && unacked[n] == 0 ->
+#else
+	:: outcome[n] != 0 && unacked[n] == 0 && state[n] != RECOVERING ->
+#endif
 		send(n, holderOf[outcome[n]], FillAck, known[n], outcome[n], 0, 0); outcome[n] = 0
 	:: else
 	fi
@@ -374,9 +380,10 @@ end:
 		fi }
 
 	/* The owner. */
-	:: d_step { !dead[me] && state[me] == RECOVERING && (missing[me] & alive) == 0 -> state[me] = ACTIVE }
+	:: d_step { !dead[me] && state[me] == RECOVERING && (missing[me] & alive) == 0 ->
+		state[me] = ACTIVE; acknowledged(me) }
 	:: d_step { !dead[me] && state[me] == RECOVERING && (missing[me] & alive) != 0 && faults > 0 ->
-		faults--; state[me] = ACTIVE;
+		faults--; state[me] = ACTIVE; acknowledged(me);
 		if :: missing[me] & 1 -> cutGen[0] = known[me] :: else fi;
 		if :: missing[me] & 2 -> cutGen[1] = known[me] :: else fi;
 		if :: missing[me] & 4 -> cutGen[2] = known[me] :: else fi }
