@@ -89,7 +89,6 @@ func (h handler) answerAtOnce(from core.Node, session uint64, m core.Join) bool 
 		p.drop()
 		return false // it has to be announced
 	}
-	v.Payload = p.encode()
 	h.peers.Send(from.Name, session, core.Reply{Ask: m.Ask, Kind: core.KindValue, Gen: m.Gen, Value: v})
 	return true
 }

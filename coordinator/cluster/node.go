@@ -209,14 +209,14 @@ func (n *Node) sendLocked(s core.Send) {
 	}
 }
 
-// sealLocked makes bytes of a value's payload. What a lease may validate is sent
-// only if it has no body: without that it would be another value.
+// sealLocked makes a value's payload fit to be sent. What a lease may validate is
+// sent only if all of it fits into the message.
 func (n *Node) sealLocked(v *core.Value, bare bool) bool {
 	p, _ := v.Payload.(*parcel)
 	if p == nil {
 		return true
 	}
-	if bare && p.hasBody() {
+	if bare && (p.hasBody() || len(p.record.Value) > inlineBytes) {
 		*v = core.Value{}
 		return true
 	}
@@ -228,7 +228,7 @@ func (n *Node) sealLocked(v *core.Value, bare bool) bool {
 		p.taken = true
 		p = &copied
 	}
-	v.Payload = p.encode()
+	v.Payload = p
 	return true
 }
 

@@ -59,10 +59,10 @@ const (
 	fieldHasBody
 )
 
-// encode is the parcel as bytes. What has gone into core.Value is not repeated.
-func (p *parcel) encode() []byte {
+// AppendBinary appends the parcel as bytes: that is how it is sent. What has gone
+// into core.Value is not repeated. There is no error.
+func (p *parcel) AppendBinary(b []byte) ([]byte, error) {
 	r := &p.record
-	b := make([]byte, 0, len(r.Value)+len(r.Validator)+64)
 	if p.ref.valueSize == 0 {
 		b = protowire.AppendTag(b, fieldValue, protowire.BytesType)
 		b = protowire.AppendBytes(b, r.Value)
@@ -79,14 +79,14 @@ func (p *parcel) encode() []byte {
 	b = appendNumber(b, fieldEarlyRefresh, math.Float64bits(r.EarlyRefresh))
 	b = appendText(b, fieldValidator, r.Validator)
 	if p.ref.id == 0 {
-		return b
+		return b, nil
 	}
 	b = appendText(b, fieldNode, p.ref.node.Name)
 	b = appendNumber(b, fieldIncarnation, p.ref.node.Incarnation)
 	b = appendNumber(b, fieldID, p.ref.id)
 	b = appendNumber(b, fieldValueSize, uint64(p.ref.valueSize))
 	b = appendNumber(b, fieldBodySize, protowire.EncodeZigZag(p.ref.bodySize))
-	return appendNumber(b, fieldHasBody, protowire.EncodeBool(p.ref.hasBody))
+	return appendNumber(b, fieldHasBody, protowire.EncodeBool(p.ref.hasBody)), nil
 }
 
 func appendNumber(b []byte, field protowire.Number, value uint64) []byte {
@@ -103,7 +103,7 @@ func appendText(b []byte, field protowire.Number, text string) []byte {
 	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), text)
 }
 
-// decodeParcel reads what encode has made. The value shares its bytes with b. An
+// decodeParcel reads what AppendBinary has made. The value shares its bytes with b. An
 // unknown field is one of a newer version, and skipped.
 func decodeParcel(b []byte) (*parcel, error) {
 	p := new(parcel)
@@ -184,6 +184,8 @@ func (p *parcel) check() error {
 		return fmt.Errorf("cluster: a record from another node has a value of %d bytes: at most %d are taken without a body", p.ref.valueSize, int64(maxValueBytes))
 	case p.ref.bodySize < -1:
 		return fmt.Errorf("cluster: a record from another node has a body of %d bytes", p.ref.bodySize)
+	case p.ref.id == 0 && p.ref != (ref{}):
+		return errors.New("cluster: a record from another node says something of a rest that it does not have")
 	case p.ref.id != 0 && p.ref.node.Name == "":
 		return errors.New("cluster: a record from another node does not say where the rest of it is")
 	case math.IsNaN(r.EarlyRefresh) || r.EarlyRefresh < 0:

@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // A held is a lease of this node.
 //
 //	it is       until
@@ -17,6 +19,10 @@ type held struct {
 	timed     bool
 	outcome   *Outcome
 }
+
+// maxExtended is how many leases one message extends: it has to fit into what a
+// peer takes.
+const maxExtended = 1 << 14
 
 // beat rounds that are remembered: those whose answers may still come.
 const maxBeats = 16
@@ -94,7 +100,9 @@ func (c *Core) extendAll(ids []Flight) {
 	c.beatSent[c.beats] = c.now
 	delete(c.beatSent, c.beats-maxBeats)
 	for _, name := range inOrder(byOwner) {
-		c.send(c.nodes[name].Node, Extend{c.beats, byOwner[name]})
+		for some := range slices.Chunk(byOwner[name], maxExtended) {
+			c.send(c.nodes[name].Node, Extend{c.beats, some})
+		}
 	}
 }
 
