@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -78,7 +77,7 @@ func (c *cluster) part(t *testing.T, r *report, p partition) {
 		kept = append(kept, c.keysOf(n, 2)...)
 		cold = append(cold, c.keysOf(n, 60)...)
 	}
-	rand.Shuffle(len(cold), func(i, j int) { cold[i], cold[j] = cold[j], cold[i] })
+	cold = shuffled(cold)
 	for _, key := range kept {
 		for _, n := range c.nodes {
 			r.answered(key, 1, n.get(key, 1).must(t))

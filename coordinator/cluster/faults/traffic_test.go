@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -49,6 +50,12 @@ func (c *cluster) drive(nodes []*node, keys []string, every, patience time.Durat
 		}
 	})
 	return f
+}
+
+// shuffled mixes keys of different owners.
+func shuffled(keys []string) []string {
+	rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	return keys
 }
 
 // end stops asking and waits for every answer.
