@@ -4,6 +4,7 @@
 GO       ?= $(CURDIR)/scripts/go
 FUZZTIME ?= 3s
 ORIGIN   ?=
+NODES    ?=
 BENCH    ?=
 SOAKTIME ?= 10m
 
@@ -13,8 +14,8 @@ SOAKTIME ?= 10m
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: ## Start corral serve before a demo shop and show a stampede (ORIGIN=http://... for your own)
-	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)")
+run: ## Start corral serve before a demo shop and show a stampede (NODES=3: a cluster; ORIGIN=http://... for your own)
+	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(NODES),--nodes "$(NODES)")
 
 build: ## Build bin/corral
 	@mkdir -p bin
@@ -39,6 +40,7 @@ lint: ## gofmt, vet, staticcheck
 examples: ## Build and run the examples
 	cd examples && $(GO) test -race ./...
 	scripts/run --once
+	scripts/run --once --nodes 3
 
 bench-smoke: ## See that the benchmarks run and that what they assert holds (no times)
 	cd bench && $(GO) test ./...

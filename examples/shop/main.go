@@ -2,7 +2,7 @@
 // product page runs a query that is slow because it reads all orders, and the
 // database lets only a few queries run at once, as databases do.
 //
-//	GET  /products/{id}           JSON; public, max-age=60; ETag; slow
+//	GET  /products/{id}           JSON; public, max-age=60; ETag; slow, and with ?slow=4s slower
 //	GET  /products/{id}/reviews   JSON; public, max-age=10; fast
 //	GET  /cart                    JSON; private, sets a session cookie
 //	POST /login                   sets a session cookie

@@ -54,8 +54,17 @@ func (s *shop) logCalls(next http.Handler) http.Handler {
 	})
 }
 
+// maxSlow bounds how long a request can have its query take.
+const maxSlow = 10 * time.Second
+
 func (s *shop) product(w http.ResponseWriter, r *http.Request) {
+	slow, _ := time.ParseDuration(r.URL.Query().Get("slow"))
 	s.answer(w, r, "public, max-age=60", func(ctx context.Context, id int) (any, error) {
+		select {
+		case <-time.After(min(slow, maxSlow)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		return findProduct(ctx, s.db, id)
 	})
 }

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -20,37 +20,32 @@ type result struct {
 	errors      map[string]int
 	latencies   []time.Duration // of all requests, ascending
 	wall        time.Duration   // from the first request to the last answer
-	bodies      int             // different ones among those answered
+	bodies      map[string]bool // of those answered
 }
 
-// compare sends a burst to target and asks the shop how many calls it saw.
-func compare(ctx context.Context, shop, target string, clients int) (result, error) {
-	before, err := calls(ctx, shop)
+// compare sends a burst to targets and asks the shop how many calls it saw.
+func compare(ctx context.Context, shop string, targets []string, clients int) (result, error) {
+	before, err := calls(ctx, shop, product)
 	if err != nil {
 		return result{}, err
 	}
-	r := burst(ctx, target+product, clients)
+	var urls []string
+	for _, target := range targets {
+		urls = append(urls, target+product)
+	}
+	r := burst(ctx, urls, clients)
 	if err := ctx.Err(); err != nil {
 		return result{}, err
 	}
-	after, err := calls(ctx, shop)
+	after, err := calls(ctx, shop, product)
 	r.originCalls = after - before
 	return r, err
 }
 
-// calls is how often the product was asked for, by the shop's own log.
-func calls(ctx context.Context, shop string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, shop+"/debug/calls?path="+product, nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("read the shop's log: %w", err)
-	}
-	defer response.Body.Close()
+// calls is how often a product was asked for, by the shop's own log.
+func calls(ctx context.Context, shop, product string) (int, error) {
 	var log map[string]struct{ Count int }
-	if err := json.NewDecoder(response.Body).Decode(&log); err != nil {
+	if err := readJSON(ctx, shop+"/debug/calls?path="+product, &log); err != nil {
 		return 0, fmt.Errorf("read the shop's log: %w", err)
 	}
 	return log[product].Count, nil
@@ -59,14 +54,14 @@ func calls(ctx context.Context, shop string) (int, error) {
 // requestTimeout ends a request that gets no answer.
 const requestTimeout = 2 * time.Minute
 
-// burst sends the requests at once, each on a connection of its own.
-func burst(ctx context.Context, url string, clients int) result {
-	r := result{errors: map[string]int{}, latencies: make([]time.Duration, clients)}
-	bodies := map[string]bool{}
+// burst sends the requests at once, each on a connection of its own, to the
+// addresses in turn.
+func burst(ctx context.Context, urls []string, clients int) result {
+	r := result{errors: map[string]int{}, latencies: make([]time.Duration, clients), bodies: map[string]bool{}}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: requestTimeout}
 	defer client.CloseIdleConnections()
 
-	var mu sync.Mutex // guards r.errors, r.answered and bodies
+	var mu sync.Mutex // guards r.errors, r.answered and r.bodies
 	var done, waiting sync.WaitGroup
 	begin := make(chan struct{})
 	waiting.Add(clients)
@@ -75,7 +70,7 @@ func burst(ctx context.Context, url string, clients int) result {
 			waiting.Done()
 			<-begin
 			start := time.Now()
-			body, err := fetch(ctx, client, url)
+			body, err := fetch(ctx, client, urls[i%len(urls)])
 			r.latencies[i] = time.Since(start)
 			mu.Lock()
 			defer mu.Unlock()
@@ -84,7 +79,7 @@ func burst(ctx context.Context, url string, clients int) result {
 				return
 			}
 			r.answered++
-			bodies[body] = true
+			r.bodies[body] = true
 		})
 	}
 	waiting.Wait()
@@ -92,7 +87,6 @@ func burst(ctx context.Context, url string, clients int) result {
 	close(begin)
 	done.Wait()
 	r.wall = time.Since(start)
-	r.bodies = len(bodies)
 	slices.Sort(r.latencies)
 	return r
 }
@@ -102,6 +96,7 @@ func fetch(ctx context.Context, client *http.Client, url string) (body string, e
 	if err != nil {
 		return "", err
 	}
+	request.Host = site
 	response, err := client.Do(request)
 	if err != nil {
 		return "", errors.Unwrap(err) // without the URL, so that equal failures are counted together
@@ -112,6 +107,21 @@ func fetch(ctx context.Context, client *http.Client, url string) (body string, e
 		err = fmt.Errorf("status %d", response.StatusCode)
 	}
 	return string(all), err
+}
+
+// merge makes one result of several.
+func merge(all ...result) result {
+	r := result{errors: map[string]int{}, bodies: map[string]bool{}}
+	for _, one := range all {
+		r.answered += one.answered
+		r.latencies = append(r.latencies, one.latencies...)
+		maps.Copy(r.bodies, one.bodies)
+		for failure, n := range one.errors {
+			r.errors[failure] += n
+		}
+	}
+	slices.Sort(r.latencies)
+	return r
 }
 
 // percentile is the smallest latency that a part of all requests did not
@@ -126,9 +136,9 @@ func (r *result) percentile(part float64) time.Duration {
 
 // check is the claim: every request answered, with one answer, for one call.
 func check(corral result) error {
-	if n := len(corral.latencies); corral.originCalls != 1 || corral.answered != n || corral.bodies != 1 {
+	if n := len(corral.latencies); corral.originCalls != 1 || corral.answered != n || len(corral.bodies) != 1 {
 		return fmt.Errorf("through Corral: %d origin calls and %d different answers for %d requests, %d of them answered (%v); want 1, 1 and all",
-			corral.originCalls, corral.bodies, n, corral.answered, corral.errors)
+			corral.originCalls, len(corral.bodies), n, corral.answered, corral.errors)
 	}
 	return nil
 }

@@ -129,3 +129,9 @@ func (c *child) stop() {
 		<-c.ended
 	}
 }
+
+// kill ends the child at once, as a crash would.
+func (c *child) kill() {
+	c.command.Process.Kill()
+	<-c.ended
+}

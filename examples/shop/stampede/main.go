@@ -3,6 +3,10 @@
 // first to the shop itself and then through Corral, and prints what the shop's
 // own log and the clients' clocks say. Then it stays up, to be tried by hand.
 //
+// With -nodes 3 it starts a cluster of Corral before the shop, has the clients of
+// all nodes ask for one product, and kills a node while another computes what
+// the first one owns.
+//
 // With -origin it starts Corral before that origin instead and sends nothing.
 package main
 
@@ -42,6 +46,7 @@ type demo struct {
 	origin       string // before which to start Corral; empty: the shop
 	logs         string // directory
 	clients      int
+	nodes        int // of Corral; 1: no cluster
 	once         bool
 	out          io.Writer
 }
@@ -55,6 +60,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	flags.StringVar(&d.origin, "origin", "", "`URL` of an origin of your own to start Corral before")
 	flags.StringVar(&d.logs, "logs", "out", "`directory` for the logs of both")
 	flags.IntVar(&d.clients, "clients", 1000, "requests that are sent at once")
+	flags.IntVar(&d.nodes, "nodes", 1, "nodes of Corral: 1, or 3 and more")
 	flags.BoolVar(&d.once, "once", false, "stop after the figures, and fail unless Corral asked the shop exactly once")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -65,11 +71,20 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if d.clients < 1 {
 		return fmt.Errorf("-clients is %d: set 1 or more", d.clients)
 	}
+	switch {
+	case d.nodes < 1 || d.nodes == 2 || d.nodes > 9:
+		return fmt.Errorf("-nodes is %d: set 1, or 3 to 9: of two none could go on without the other", d.nodes)
+	case d.nodes > 1 && d.origin != "":
+		return fmt.Errorf("-nodes is %d and -origin is set: a cluster is shown before the shop only; leave one of the two out", d.nodes)
+	}
 	if err := os.MkdirAll(d.logs, 0o755); err != nil {
 		return err
 	}
 	if d.origin != "" {
 		return d.beforeOrigin(ctx)
+	}
+	if d.nodes > 1 {
+		return d.cluster(ctx)
 	}
 	return d.stampede(ctx)
 }
@@ -91,7 +106,7 @@ func (d *demo) stampede(ctx context.Context) error {
 	var results [2]result
 	for i, target := range []struct{ name, url string }{{"directly", shop.url}, {"through Corral", corral.url}} {
 		fmt.Fprintf(d.out, "%d requests at once for %s, %s …\n", d.clients, product, target.name)
-		if results[i], err = compare(ctx, shop.url, target.url, d.clients); err != nil {
+		if results[i], err = compare(ctx, shop.url, []string{target.url}, d.clients); err != nil {
 			return err
 		}
 		results[i].name = target.name

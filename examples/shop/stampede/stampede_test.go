@@ -34,8 +34,8 @@ func TestABurstSendsAllRequestsAtOnceAndCountsWhatCameBack(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	r := burst(t.Context(), server.URL, clients)
-	if r.answered != 14 || r.bodies != 2 || r.errors["status 503"] != 5 || len(r.errors) != 2 || len(r.latencies) != clients {
+	r := burst(t.Context(), []string{server.URL}, clients)
+	if r.answered != 14 || len(r.bodies) != 2 || r.errors["status 503"] != 5 || len(r.errors) != 2 || len(r.latencies) != clients {
 		t.Errorf("burst = %+v; want 14 answers of 2 kinds, 5 times 503, and one more error", r)
 	}
 	if r.wall < r.latencies[0] || r.latencies[clients-1] > r.wall || r.latencies[0] <= 0 {
@@ -52,7 +52,7 @@ func TestOriginCallsAreThoseOfTheBurst(t *testing.T) {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	r, err := compare(t.Context(), server.URL, server.URL, 1)
+	r, err := compare(t.Context(), server.URL, []string{server.URL}, 1)
 	if err != nil || r.originCalls != 1 {
 		t.Errorf("compare = %+v, %v; want 1 origin call", r, err)
 	}
@@ -71,7 +71,7 @@ func TestPercentilesAreNearestRank(t *testing.T) {
 }
 
 func TestTheClaimIsOneCallAndOneAnswerForAll(t *testing.T) {
-	good := result{originCalls: 1, answered: 3, bodies: 1, latencies: make([]time.Duration, 3)}
+	good := result{originCalls: 1, answered: 3, bodies: map[string]bool{"mug": true}, latencies: make([]time.Duration, 3)}
 	if err := check(good); err != nil {
 		t.Errorf("check(%+v) = %v, want nil", good, err)
 	}
@@ -79,7 +79,7 @@ func TestTheClaimIsOneCallAndOneAnswerForAll(t *testing.T) {
 		"no call":     func(r *result) { r.originCalls = 0 },
 		"two calls":   func(r *result) { r.originCalls = 2 },
 		"an error":    func(r *result) { r.answered = 2 },
-		"two answers": func(r *result) { r.bodies = 2 },
+		"two answers": func(r *result) { r.bodies = map[string]bool{"mug": true, "cup": true} },
 	} {
 		bad := good
 		spoil(&bad)
