@@ -9,10 +9,10 @@ BENCH    ?=
 SOAKTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit lint examples fuzz bench bench-http bench-smoke soak docs
+.PHONY: help run build test unit lint examples fuzz bench bench-http bench-cluster bench-smoke soak docs
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start corral serve before a demo shop and show a stampede (NODES=3: a cluster; ORIGIN=http://... for your own)
 	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(NODES),--nodes "$(NODES)")
@@ -55,6 +55,9 @@ bench-http: ## Corral serve and its rivals side by side, with ratios and bars (B
 	@scripts/need gcc nginx varnishd traffic_server squid wrk npm
 	cd bench/cmd/http/workerd && npm ci --ignore-scripts --no-audit --no-fund
 	cd bench && $(GO) run ./cmd/http $(BENCH)
+
+bench-cluster: ## Nodes of a cluster beside gRPC, NATS and groupcache, with ratios and bars (BENCH="-rows one,crowd -runs 3")
+	cd bench && $(GO) run ./cmd/cluster $(BENCH)
 
 soak: ## What takes longer: stress and fuzzing for SOAKTIME
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
