@@ -178,6 +178,10 @@ func (n *Node) end(why error) error {
 	n.mu.Lock()
 	transport := n.peers
 	n.tenure.now.Store(nil)
+	for id, call := range n.calls {
+		delete(n.calls, id)
+		close(call)
+	}
 	n.mu.Unlock()
 	if transport != nil {
 		transport.Close()

@@ -9,13 +9,16 @@ import (
 )
 
 func TestANodesCachesConform(t *testing.T) {
-	nodes := joinAll(t, 3)
+	clusters := map[int][]*Node{} // by size: every node opens every cache
+	for n := 1; n <= 3; n++ {
+		clusters[n] = joinAll(t, n)
+	}
 	cases := 0
 	corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator {
 		cases++
 		all := make([]corral.Coordinator, n)
 		for i := range all {
-			all[i] = nodes[i].Cache(fmt.Sprintf("case %d", cases))
+			all[i] = clusters[n][i].Cache(fmt.Sprintf("case %d", cases))
 		}
 		return all
 	})

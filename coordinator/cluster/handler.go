@@ -32,12 +32,12 @@ func (h handler) Closed(from core.Node, session uint64, cause error) {
 func (h handler) hear(event core.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hearLocked(event)
+	h.hearLocked(boottime(), event)
 }
 
-func (h handler) hearLocked(event core.Event) {
+func (h handler) hearLocked(now core.Time, event core.Event) {
 	if h.life == h.self {
-		h.stepLocked(event)
+		h.stepAtLocked(now, event)
 	}
 }
 
@@ -45,10 +45,12 @@ func (h handler) hearLocked(event core.Event) {
 // without the core: any node may give what it has, by the rule of revisions.
 func (h handler) Received(from core.Node, session uint64, messages []core.Message) {
 	locked := false
+	var now core.Time // one reading for the batch
 	lock := func() {
 		if !locked {
 			locked = true
 			h.mu.Lock()
+			now = boottime()
 		}
 	}
 	defer func() {
@@ -70,7 +72,7 @@ func (h handler) Received(from core.Node, session uint64, messages []core.Messag
 			continue
 		}
 		lock()
-		h.hearLocked(core.Received{From: from, Session: session, Message: message})
+		h.hearLocked(now, core.Received{From: from, Session: session, Message: message})
 	}
 }
 

@@ -130,16 +130,15 @@ func (n *Node) ask(ctx context.Context, key string, r corral.Request) (core.Answ
 	n.stepLocked(ask)
 	n.mu.Unlock()
 	select {
-	case answered := <-answer:
+	case answered, ok := <-answer:
+		if !ok {
+			return core.Answered{}, ErrLeft
+		}
 		return answered, nil
 	case <-ctx.Done():
-	case <-n.ctx.Done():
-	}
-	n.leave(ask.ID, answer)
-	if ctx.Err() != nil {
+		n.leave(ask.ID, answer)
 		return core.Answered{}, context.Cause(ctx)
 	}
-	return core.Answered{}, ErrLeft
 }
 
 // leave takes a question back. An answer that has come meanwhile is given up: a
@@ -149,7 +148,10 @@ func (n *Node) leave(id uint64, answer chan core.Answered) {
 	defer n.mu.Unlock()
 	delete(n.calls, id)
 	select {
-	case answered := <-answer:
+	case answered, ok := <-answer:
+		if !ok {
+			return
+		}
 		if answered.Kind == core.KindLease {
 			n.stepLocked(core.Done{Flight: answered.Flight, Kind: core.KindAbandon})
 		}
@@ -184,7 +186,7 @@ func (k *keeper) answer(ctx context.Context, key string, a core.Answered) (corra
 	switch a.Kind {
 	case core.KindValue:
 		n.n.values.Add(1)
-		return k.valueAnswer(ctx, a)
+		return k.valueAnswer(ctx, key, a)
 	case core.KindLease:
 		n.n.leases.Add(1)
 		record, p := recordOf(a.Value)
@@ -202,9 +204,21 @@ func (k *keeper) answer(ctx context.Context, key string, a core.Answered) (corra
 	return corral.Answer{Kind: corral.AnswerUnavailable}, nil
 }
 
+// peekKept is what this node's cache has of a parcel that it has kept: its body is
+// fetched once.
+func (k *keeper) peekKept(key string, p *parcel, record *corral.Record) *corral.Record {
+	k.node.mu.Lock()
+	kept := p.kept
+	k.node.mu.Unlock()
+	if !kept {
+		return nil
+	}
+	return k.shelf.Peek(k.node.ctx, corral.Request{Key: key, Revision: record.Revision, Behind: nobody})
+}
+
 // valueAnswer is a value, fetched if it was too large to come with the answer.
 // A body is fetched as it is read.
-func (k *keeper) valueAnswer(ctx context.Context, a core.Answered) (corral.Answer, error) {
+func (k *keeper) valueAnswer(ctx context.Context, key string, a core.Answered) (corral.Answer, error) {
 	record, p := recordOf(a.Value)
 	if record == nil {
 		return corral.Answer{Kind: corral.AnswerUnavailable}, nil
@@ -217,6 +231,9 @@ func (k *keeper) valueAnswer(ctx context.Context, a core.Answered) (corral.Answe
 	case p.body != nil: // of this node
 		record.Body, record.BodySize = p.body, p.record.BodySize
 	case p.ref.id != 0:
+		if here := k.peekKept(key, p, record); here != nil {
+			return corral.Answer{Kind: kind, Record: here}, nil
+		}
 		var offset int64
 		if record.Value != nil {
 			offset = p.ref.valueSize

@@ -93,8 +93,10 @@ func (n *Node) step(event core.Event) {
 	n.stepLocked(event)
 }
 
-func (n *Node) stepLocked(event core.Event) {
-	now := boottime()
+func (n *Node) stepLocked(event core.Event) { n.stepAtLocked(boottime(), event) }
+
+// stepAtLocked is stepLocked at a reading of the clock.
+func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 	for _, action := range n.core.Step(now, event) {
 		n.doLocked(action)
 	}
@@ -237,7 +239,9 @@ func received(m core.Message) (core.Message, error) {
 	var err error
 	switch r := m.(type) {
 	case core.Reply:
-		r.Value.Payload, err = unseal(r.Value.Payload)
+		if r.Value.Payload, err = unseal(r.Value.Payload); err == nil && r.Value.Payload != nil {
+			r.Value.Payload.(*parcel).sole = true
+		}
 		return r, err
 	case core.Outcome:
 		r.Value.Payload, err = unseal(r.Value.Payload)
@@ -258,7 +262,11 @@ func unseal(payload any) (any, error) {
 	if !ok {
 		return nil, nil
 	}
-	return decodeParcel(b)
+	p, err := decodeParcel(b)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // keepLocked gives a cache of this node, which owns the key, what another node
@@ -277,7 +285,9 @@ func (n *Node) keepLocked(a core.Keep) {
 	}
 	if err := k.shelf.Keep(key, record); err != nil {
 		n.log.Warn("a value of another node is not kept", "cache", k.name, "key", key, "cause", err)
+		return
 	}
+	p.kept = true
 }
 
 // fencedLocked begins a new life: the others took this one for dead.

@@ -28,6 +28,8 @@ type parcel struct {
 	ref    ref
 	body   io.ReadCloser // here: announced when the parcel is sent; else nil
 	taken  bool          // somebody has the body, and closes it
+	kept   bool          // this node's cache has it
+	sole   bool          // one answer's own: the record may be handed out as it is
 }
 
 // A ref says where the rest of a parcel is: first ValueSize bytes of value, if
@@ -214,12 +216,16 @@ func recordOf(v core.Value) (*corral.Record, *parcel) {
 	if p == nil {
 		return nil, nil
 	}
-	r := p.record
+	r := &p.record
+	if !p.sole {
+		copied := p.record
+		r = &copied
+	}
 	r.Revision, r.Tags, r.Outcome, r.BodySize = v.Revision, v.Tags, corral.Share, -1
 	if v.Keep {
 		r.Outcome = corral.Keep
 	}
-	return &r, p
+	return r, p
 }
 
 // hasBody reports whether the record has a body, here or elsewhere.
