@@ -10,11 +10,17 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/coordinator/cluster"
+	"github.com/corralcache/corral/httpcache"
 )
 
 // soon is how long a test waits for what must come.
@@ -523,6 +529,124 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 			f.wantCalls(path, 1)
 		}
 	})
+
+	t.Run("a node without etcd answers nothing, and says so", func(t *testing.T) {
+		f := f.in(t)
+		f.want(f.ask(0, "/version/last"), 200, fmt.Sprintf("version %d", version.Load()))
+		f.nodes[1].stop() // of three members of etcd one is left
+		<-f.nodes[1].done
+		waitFor(t, func() bool {
+			code, body := get(t, client(t, false), f.nodes[0].AdminURL()+"/readyz")
+			return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "no lease")
+		})
+		for _, path := range []string{"/version/last", "/version/new"} { // it has the first
+			g := f.ask(0, path)
+			if g.code != http.StatusServiceUnavailable || g.head.Get("Retry-After") == "" || !strings.Contains(g.cache, "detail=unavailable") {
+				t.Errorf("GET %s = %d, Retry-After %q, %s; want 503 unavailable", path, g.code, g.head.Get("Retry-After"), g.cache)
+			}
+		}
+		response, err := http.Post(f.nodes[0].AdminURL()+"/purge", "application/json", strings.NewReader(`{"all": true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+			t.Errorf("a purge that is not acknowledged is answered with %d, Retry-After %q", response.StatusCode, response.Header.Get("Retry-After"))
+		}
+	})
+}
+
+// member is a Member that knows nothing but whether it stands.
+type member struct{ standing atomic.Bool }
+
+func (m *member) Status() cluster.Status {
+	return cluster.Status{Name: "a", Standing: m.standing.Load(), Lease: 1500 * time.Millisecond, Partitions: 2, Owned: 1,
+		Nodes: []cluster.NodeStatus{{Name: "a", State: "live", Seen: time.Second}}, HolderLost: 3}
+}
+
+func (m *member) Table() []cluster.PartitionStatus {
+	return []cluster.PartitionStatus{{Owner: "a", Generation: 7}, {}}
+}
+
+func (m *member) OwnerOf(string, string) string { return "" }
+
+func TestANodeIsReadyWhileItHasALease(t *testing.T) {
+	m := new(member)
+	c := valid(t)
+	set(t, &c, "listen", "127.0.0.1:0")
+	set(t, &c, "admin.listen", "127.0.0.1:0")
+	s := startWith(t, c, Options{Handler: stub{HandlerFunc: hello}, Cluster: m})
+	for _, standing := range []bool{false, true, false} {
+		m.standing.Store(standing)
+		wantCode, wantBody, wantReady := 503, "no lease: this node of the cluster does not reach etcd, or not in time\n", "corral_ready 0\n"
+		if standing {
+			wantCode, wantBody, wantReady = 200, "ready\n", "corral_ready 1\n"
+		}
+		if code, body := get(t, client(t, false), s.AdminURL()+"/readyz"); code != wantCode || body != wantBody {
+			t.Errorf("standing %v: /readyz = %d %q, want %d %q", standing, code, body, wantCode, wantBody)
+		}
+		if _, metrics := get(t, client(t, false), s.AdminURL()+"/metrics"); !strings.Contains(metrics, wantReady) {
+			t.Errorf("standing %v: /metrics lacks %q", standing, wantReady)
+		}
+	}
+}
+
+func TestTheClusterIsShownToWhoMayAct(t *testing.T) {
+	c := valid(t)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0", "admin.token-file": token} {
+		set(t, &c, name, value)
+	}
+	s := startWith(t, c, Options{Handler: stub{HandlerFunc: hello}, Cluster: new(member)})
+	alone := startWith(t, c, Options{Handler: stub{HandlerFunc: hello}})
+	for _, row := range []struct {
+		at         *running
+		path, with string
+		code       int
+		want       string
+	}{
+		{s, "/cluster/status", "", 401, "admin.token-file"},
+		{s, "/cluster/table", "", 401, "admin.token-file"},
+		{s, "/cluster/status", "0123456789abcdef", 200, `"node":"a","standing":false,"lease_ms":1500,`},
+		{s, "/cluster/status", "0123456789abcdef", 200, `"holder_lost":3`},
+		{s, "/cluster/table", "0123456789abcdef", 200, `"partitions":[{"owner":"a","generation":7},{"owner":"","generation":0}]`},
+		{s, "/cluster/owner?url=http://a/", "0123456789abcdef", 404, "handler"},
+		{alone, "/cluster/status", "0123456789abcdef", 404, "cluster.listen"},
+	} {
+		request, err := http.NewRequest(http.MethodGet, row.at.AdminURL()+row.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.with != "" {
+			request.Header.Set("Authorization", "Bearer "+row.with)
+		}
+		response, err := client(t, false).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != row.code || !strings.Contains(string(body), row.want) {
+			t.Errorf("GET %s with %q = %d %s, want %d with %s", row.path, row.with, response.StatusCode, body, row.code, row.want)
+		}
+	}
+}
+
+func TestAPurgeThatIsNotAcknowledgedIsToBeRepeated(t *testing.T) {
+	s := start(t, stub{HandlerFunc: hello, purge: func(httpcache.Purge) error {
+		return fmt.Errorf("%w: etcd is away", corral.ErrNotAcknowledged)
+	}})
+	response, err := http.Post(s.AdminURL()+"/purge", "application/json", strings.NewReader(`{"all": true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(string(body), "repeat it") {
+		t.Errorf("got %d %s, want 503 that says to repeat it", response.StatusCode, body)
+	}
 }
 
 // in is the fleet in a part of a test.

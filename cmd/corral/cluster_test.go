@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestClusterCommandsShowWhatANodeAnswers(t *testing.T) {
+	answers := map[string]string{
+		"/cluster/status": `{"cluster":"U","node":"a","standing":true,"lease_ms":1500,"revision":9,"epoch":4,"partitions":8,"owned":5,
+			"nodes":[{"name":"a","incarnation":2,"state":"live","address":"h:1","weight":1,"owned":5,"seen_ms":200},
+			{"name":"b","incarnation":1,"state":"draining","address":"h:2","weight":1,"owned":3,"stream":true,"seen_ms":90}],"counts":{"holder_lost":3}}`,
+		"/cluster/table": `{"node":"a","epoch":4,"partitions":[{"owner":"a"},{"owner":"a"},{"owner":"b"},{"owner":"a"},{"owner":""}]}`,
+		"/cluster/owner?url=http%3A%2F%2Fw%2F%3Fa":  `{"owner":"b"}`,
+		"/cluster/owner?url=http%3A%2F%2Fnobody%2F": `{"key":"GET k","owner":""}`,
+	}
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"error":["send the token"]}`)
+			return
+		}
+		fmt.Fprint(w, answers[r.RequestURI])
+	}))
+	defer admin.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := []string{"--admin", admin.URL, "--token-file", token}
+	for _, row := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{append([]string{"status"}, with...), 0, []string{"U, seen by node a", "for 1.5s more", "5 of 8", "a/2   live      itself  200ms ago", "b/1   draining  open    90ms ago", "holder_lost      3"}},
+		{append([]string{"table"}, with...), 0, []string{"table 4 with 5 partitions", "a       3     60.0%  0-1, 3", "b       1     20.0%  2", "nobody  1     20.0%  4"}},
+		{append([]string{"owner", "http://w/?a"}, with...), 0, []string{"b\n"}},
+		{append([]string{"owner", "http://nobody/"}, with...), 1, []string{`nobody owns "GET k"`}},
+		{append([]string{"status", "--json"}, with...), 0, []string{`{"cluster":"U",`}},
+		{[]string{"status", "--admin", admin.URL}, 1, []string{"401 Unauthorized: send the token"}},
+		{[]string{"status", "--admin", admin.URL, "--ca", token}, 1, []string{"there is no certificate in it"}},
+		{[]string{"table", "--admin", "http://127.0.0.1:1"}, 1, []string{"ask http://127.0.0.1:1/cluster/table"}},
+		{[]string{"owner"}, 2, []string{"<url>"}},
+	} {
+		code, out, errs := corral(t, append([]string{"cluster"}, row.args...)...)
+		for _, want := range row.want {
+			if code != row.code || !strings.Contains(out+errs, want) {
+				t.Errorf("corral cluster %v: exit code %d, %s%s; want %d and %q", row.args, code, out, errs, row.code, want)
+			}
+		}
+	}
+}
+
+func TestRangesOfPartitions(t *testing.T) {
+	for _, row := range []struct {
+		numbers []int
+		want    string
+	}{
+		{nil, ""},
+		{[]int{4}, "4"},
+		{[]int{0, 1, 2}, "0-2"},
+		{[]int{0, 2, 3, 5}, "0, 2-3, 5"},
+		{[]int{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22}, "0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22"},
+		{[]int{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, "0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, …"},
+	} {
+		if got := ranges(row.numbers); got != row.want {
+			t.Errorf("ranges(%v) = %s, want %s", row.numbers, got, row.want)
+		}
+	}
+}
