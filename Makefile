@@ -8,8 +8,11 @@ NODES    ?=
 BENCH    ?=
 SOAKTIME ?= 10m
 
-.DEFAULT_GOAL := help
-.PHONY: help run build test unit lint examples fuzz bench bench-http bench-cluster bench-smoke soak docs
+SEEDS    ?= 10000
+SEED     ?=
+BREAK    ?=
+
+.PHONY: help run build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-smoke soak docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,12 +26,18 @@ build: ## Build bin/corral
 
 test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, fuzzing
 	@scripts/need gcc
-	@$(MAKE) --no-print-directory lint unit examples bench-smoke fuzz
+	@$(MAKE) --no-print-directory lint unit model examples bench-smoke fuzz
 	@echo "all tests passed"
 
 unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race ./...
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
+
+model: ## The models of the cluster's protocol, exhaustively, and every rule broken
+	@scripts/model
+
+sim: ## The cluster's core in the simulator (SEEDS=10000; SEED=n replays one; BREAK=rule switches one off)
+	@scripts/sim "$(SEEDS)" "$(SEED)" "$(BREAK)"
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
