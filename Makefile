@@ -7,11 +7,11 @@ ORIGIN   ?=
 NODES    ?=
 BENCH    ?=
 SOAKTIME ?= 10m
-
 SEEDS    ?= 10000
 SEED     ?=
 BREAK    ?=
 
+.DEFAULT_GOAL := help
 .PHONY: help run build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-smoke soak docs
 
 help: ## Show this help
@@ -32,6 +32,7 @@ test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, 
 unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race ./...
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
+	$(GO) test -tags sim ./coordinator/cluster/sim
 
 model: ## The models of the cluster's protocol, exhaustively, and every rule broken
 	@scripts/model
