@@ -63,6 +63,7 @@ type flight struct {
 	refresh  bool
 	lapsed   bool
 	load     *load
+	leader   *get // for whom it was begun; nil: a refresh
 	getting  []*get
 	parked   core.Flight // what the ask waits for, as the owner has said
 	parkedAt time.Duration
@@ -216,7 +217,7 @@ func (c *cell) look(g *get) {
 		f.wait(g)
 		return
 	}
-	f := &flight{cell: c, key: g.key, since: g.s, fresh: g.fresh, noStale: g.noStale}
+	f := &flight{cell: c, key: g.key, since: g.s, fresh: g.fresh, noStale: g.noStale, leader: g}
 	c.current[g.key] = f
 	if c.fromStore(f, g) {
 		return
@@ -244,9 +245,7 @@ func (c *cell) ask(f *flight, g *get) {
 	e := core.Ask{
 		ID: f.ask, Key: f.key, Since: f.since, Wait: p.world.plan.LoadTime,
 		Fresh: f.fresh, NoStale: f.noStale, Refresh: f.refresh, Lapsed: f.lapsed,
-	}
-	if g != nil && g.parent != nil || p.world.plan.nested() {
-		e.Behind = func() []core.Flight { return f.behind() }
+		Behind: f.behind,
 	}
 	id := f.ask
 	f.number = id

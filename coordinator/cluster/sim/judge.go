@@ -25,8 +25,8 @@ type judge struct {
 	world   *world
 	verdict *Violation
 	grants  map[core.Flight]grant
-	giving  map[*process]map[uint32]bool // O2: partitions whose giving away has been sent
-	causes  map[string]int               // why loads were repeated
+	giving  map[*process]map[uint32]uint64 // O2: partitions whose giving away has been sent, and in which step
+	causes  map[string]int                 // why loads were repeated
 	notes   map[core.NoteKind]int
 }
 
@@ -39,7 +39,7 @@ type grant struct {
 
 func newJudge(w *world) *judge {
 	return &judge{
-		world: w, grants: map[core.Flight]grant{}, giving: map[*process]map[uint32]bool{},
+		world: w, grants: map[core.Flight]grant{}, giving: map[*process]map[uint32]uint64{},
 		causes: map[string]int{}, notes: map[core.NoteKind]int{},
 	}
 }
@@ -193,7 +193,7 @@ func (j *judge) granted(p, to *process, f core.Flight, ask *flight) {
 	if owner := e.table.OwnerOf(int(f.Part)); owner != p.node || e.table.Gen[f.Part] != f.Gen {
 		j.fail("O3", "%v grants %v, and %v owns it at generation %d", p.node, f, owner, e.table.Gen[f.Part])
 	}
-	if j.giving[p][f.Part] {
+	if step, gives := j.giving[p][f.Part]; gives && step < p.steps { // within one step, what is answered here comes last
 		j.fail("O2", "%v grants %v, and has sent a write that gives it away", p.node, f)
 	}
 	if ask == nil || ask.fresh || ask.refresh {
@@ -212,9 +212,9 @@ func (j *judge) writes(p *process, a core.Write) {
 	for i := range a.Table.Owner {
 		if p.table.OwnerOf(i) == p.node && a.Table.OwnerOf(i) != p.node {
 			if j.giving[p] == nil {
-				j.giving[p] = map[uint32]bool{}
+				j.giving[p] = map[uint32]uint64{}
 			}
-			j.giving[p][uint32(i)] = true
+			j.giving[p][uint32(i)] = p.steps
 		}
 	}
 }

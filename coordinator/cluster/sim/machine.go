@@ -92,6 +92,14 @@ func (m *machine) pause(d time.Duration) {
 	})
 }
 
+// weight is the share of partitions that its node is to have.
+func (m *machine) weight() int {
+	if m.world.plan.Client && m.index == len(m.world.machines)-1 {
+		return 0
+	}
+	return 1
+}
+
 // crash ends the machine's process. Its loads die with it.
 func (m *machine) crash(why string) {
 	p := m.process

@@ -39,6 +39,7 @@ type load struct {
 	void     bool
 	past     bool // a judge has seen another begin beside it, with cause
 	outcome  *record
+	inner    *get // the get that it makes and waits for; nil: none
 }
 
 // begin calls the loader for a flight.
@@ -104,12 +105,15 @@ func (l *load) nest(key string, rest time.Duration) {
 		return
 	}
 	w, p := l.process.world, l.process
-	w.caller(p, &get{key: key, parent: l, then: func(failed bool) {
+	l.inner = &get{key: key, parent: l, then: func(failed bool) {
+		l.inner = nil
 		if failed {
 			l.kind = core.KindError
 		}
 		w.after(rest, l.finish)
-	}}, l.deadline-w.now)
+	}}
+	w.caller(p, l.inner, l.deadline-w.now)
+	w.judge.nests(l)
 }
 
 // finish is the load's end at the origin. Its process learns of it if it lives.
@@ -152,8 +156,8 @@ func (l *load) landed() {
 	case core.KindPass:
 		c.settle(f)
 		r := &record{key: l.key, load: l, v: v, tags: w.plan.tags(l.key)}
-		for i, g := range f.getting {
-			if i == 0 {
+		for _, g := range f.getting {
+			if g == f.leader || l.reason == "pass" {
 				g.answer(r, "load")
 				continue
 			}

@@ -35,6 +35,8 @@ type Plan struct {
 	Stale      time.Duration
 	Gaps       float64 // how often a caller stands still between two steps of a get
 	Nested     int     // how many keys' loads get another key
+	Tight      bool    // cores remember very little, and refuse the rest
+	Client     bool    // the last node has no weight: it owns nothing
 	Rates      []float64
 	Start      int // nodes that are there from the beginning; the others join
 	Acts       []Act
@@ -159,6 +161,7 @@ func NewPlan(seed uint64) Plan {
 	if chance(r, 0.15) {
 		p.Nested = p.Keys
 	}
+	p.Tight, p.Client = chance(r, 0.05), chance(r, 0.1)
 	p.Start = p.Nodes
 	if chance(r, 0.3) || p.Theme == "move" {
 		p.Start = max(1, p.Nodes-1-r.IntN(2))
@@ -192,8 +195,14 @@ func (p *Plan) act(r *rand.Rand) {
 		count += 2
 	}
 	at := warm + between(r, 0, time.Second)
+	lone := p.Theme == "etcd" && chance(r, 0.4)
+	if lone { // long enough for all leases to run out, and nothing else
+		p.Acts = append(p.Acts, Act{At: at, Kind: ActOutage, For: between(r, 2500*time.Millisecond, 7*time.Second)})
+	}
 	for range count {
-		p.fault(r, at)
+		if !lone {
+			p.fault(r, at)
+		}
 		p.crowd(r, at)
 		at += between(r, 0, 4*time.Second)
 		p.End = max(p.End, at)

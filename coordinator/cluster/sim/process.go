@@ -28,6 +28,7 @@ type process struct {
 	sessions []uint64    // the stream that is open to each machine, 0: none
 	table    *core.Table // the newest that it was told of
 	genKnown []uint64    // the newest generation of each partition that this process has been told of
+	steps    uint64      // of the core
 	ticking  uint64      // counts the timers that were set
 	pending  []core.Event
 	stepping bool
@@ -77,7 +78,7 @@ func (p *process) claim(found uint64) {
 	clock := p.machine.clock()
 	e.call(p, func() {
 		if e.nodes[p.node.Name].revision == found {
-			record := core.NodeRecord{Node: p.node, Weight: 1, Address: p.node.Name, Clock: clock, Dir: p.node.Name}
+			record := core.NodeRecord{Node: p.node, Weight: p.machine.weight(), Address: p.node.Name, Clock: clock, Dir: p.node.Name}
 			e.commit([]core.NodeChange{{Name: p.node.Name, Record: &record}}, nil, nil)
 		}
 		if e.nodes[p.node.Name].record.Node == p.node {
@@ -107,7 +108,7 @@ func (p *process) join(s core.Snapshot) {
 	p.learnTable(s.Table)
 	p.cell.begin(s.Revision)
 	p.core = core.New(core.Config{
-		Self: p.node, HashKey: w.hashKey, Partitions: w.plan.Partitions, Times: w.times, Shelf: p.cell,
+		Self: p.node, HashKey: w.hashKey, Partitions: w.plan.Partitions, Times: w.times, Shelf: p.cell, Limits: w.limits(),
 	}, s, p.machine.clock())
 	w.say(p.node.Name, "joins at revision %d", s.Revision)
 	p.setTimer()
@@ -210,6 +211,7 @@ func (p *process) step(e core.Event) {
 		if p.world.out != nil {
 			p.world.say(p.node.Name, "< %s", describe(next))
 		}
+		p.steps++
 		applied := p.core.Applied()
 		actions := slices.Clone(p.core.Step(p.machine.clock(), next))
 		p.world.judge.stepped(p, applied)

@@ -89,7 +89,10 @@ func describeValue(f reflect.Value) string {
 	return fmt.Sprintf("%v", f.Interface())
 }
 
-var notes = [...]string{
-	"lapsed", "restored", "buried", "took over", "active", "holder lost", "superseded", "late rejoin", "void outcome",
-	"unreachable", "clock rate", "fenced", "malformed", "invalidation waited",
+var notes = map[core.NoteKind]string{
+	core.NoteLapsed: "lapsed", core.NoteRestored: "restored", core.NoteBuried: "buried", core.NoteTookOver: "took over",
+	core.NoteActive: "active", core.NoteHolderLost: "holder lost", core.NoteSuperseded: "superseded",
+	core.NoteLateRejoin: "late rejoin", core.NoteVoidOutcome: "void outcome", core.NoteUnreachable: "unreachable",
+	core.NoteClockRate: "clock rate", core.NoteFenced: "fenced", core.NoteOldTable: "old table",
+	core.NoteMalformed: "malformed", core.NoteInvalidation: "invalidation waited",
 }
