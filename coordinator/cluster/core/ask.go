@@ -188,6 +188,7 @@ func (c *Core) leased(from Node, a *ask, m Reply) {
 		a.Lapsed = true
 		c.place(a)
 	default:
+		m.Life = min(m.Life, max(a.ends.Sub(c.now), 0)) // the owner counts from when the Join came, which is not before a.ends
 		c.hold(a, m)
 		c.answer(a, Answered{Kind: KindLease, Flight: m.Flight, Life: m.Life, Value: m.Value})
 	}
