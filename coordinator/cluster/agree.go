@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,10 +13,10 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 )
 
-// renewTimeout bounds a renewal and a change of the table. What is handed to a
-// leader of etcd as it dies is never answered, and must not cost the time in which
-// the next one could be asked.
-const renewTimeout = 300 * time.Millisecond
+// renewApart is after what time a renewal without an answer is sent to another
+// member of etcd as well. What is handed to a leader as it dies is never answered,
+// and must not cost the time in which the next one could be asked.
+const renewApart = 200 * time.Millisecond
 
 // renew sends one renewal of the node's record; t0 was read before. The compare
 // of one whose predecessor's answer was lost fails, and reads what there is: the
@@ -35,13 +34,11 @@ func (n *Node) renew(a core.Renew, clock core.Time) {
 	if err != nil {
 		panic(err) // it was encoded before, when the node was registered
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, renewTimeout)
-	defer cancel()
-	result, err := n.client.Write(ctx, etcd.Txn{
+	result, err := n.client.Urge(n.ctx, etcd.Txn{
 		Require: map[string]uint64{key: rev},
 		Put:     map[string][]byte{key: data},
 		Read:    []string{key, etcd.TableKey, etcd.InvalidationsKey},
-	})
+	}, renewApart)
 	n.n.renewals.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,9 +98,7 @@ func (n *Node) sendTable(a core.Write) (etcd.Result, error) {
 		key := etcd.NodeKey(b.Node.Name)
 		txn.Require[key], txn.Put[key] = b.Revision, data
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, renewTimeout)
-	defer cancel()
-	return n.client.Write(ctx, txn)
+	return n.client.Write(n.ctx, txn)
 }
 
 // follow applies the watch from a revision on, until the node leaves. Where the

@@ -19,9 +19,7 @@ func (n *Node) findEtcd(ctx context.Context, transport *peer.Transport) (err err
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	// A member that does not answer a renewal in time is left for another while
-	// the lease still runs: its leader may be gone.
-	config := etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, Timeout: n.times.Renew, Log: n.log}
+	config := etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, Log: n.log}
 	if n.server == nil {
 		config.TLS = n.config.TLS
 	}
