@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +58,82 @@ func TestClusterCommandsShowWhatANodeAnswers(t *testing.T) {
 				t.Errorf("corral cluster %v: exit code %d, %s%s; want %d and %q", row.args, code, out, errs, row.code, want)
 			}
 		}
+	}
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestServeIsANodeOfAClusterUntilItsContextEnds(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "mug") }))
+	defer origin.Close()
+	address := freeAddress(t)
+	d := serveInBackground(t, "--origin", origin.URL, "--node.name", "solo",
+		"--cluster.listen", address, "--cluster.peers", address, "--cluster.dir", t.TempDir(), "--cluster.new", "on")
+	for path, want := range map[string]string{"/readyz": "ready", "/metrics": `corral_cluster_owned_partitions{node="solo"} 1024`} {
+		response, err := http.Get(d.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s = %s, %v; want %s", path, text, err, want)
+		}
+		response.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	for command, want := range map[string]string{"status": "seen by node solo", "table": "solo   1024  100.0%  0-1023"} {
+		if code, out, errs := corral(t, "cluster", command, "--admin", d.admin); code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("cluster %s: %d, %s%s; want %s", command, code, out, errs, want)
+		}
+	}
+	if code, out, errs := corral(t, "cluster", "owner", d.url+"/mug", "--admin", d.admin); code != exitOK || out != "solo\n" {
+		t.Errorf("cluster owner: %d, %s%s; want solo", code, out, errs)
+	}
+	d.cancel()
+	if code := <-d.code; code != exitOK {
+		t.Errorf("exit code = %d, want %d", code, exitOK)
+	}
+}
+
+func TestServeCanBeStoppedWhileItLooksForItsCluster(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	log, logs := io.Pipe()
+	code := make(chan int, 1)
+	peers := []string{freeAddress(t), freeAddress(t), freeAddress(t)} // of which one is there
+	go func() {
+		code <- run(ctx, []string{"serve", "--origin", "http://127.0.0.1:9000", "--listen=127.0.0.1:0", "--admin.listen=127.0.0.1:0",
+			"--cluster.listen", peers[0], "--cluster.peers", strings.Join(peers, ","), "--cluster.dir", t.TempDir(), "--cluster.new", "on"}, io.Discard, logs)
+		logs.Close()
+	}()
+	lines := bufio.NewScanner(log)
+	for lines.Scan() && !strings.Contains(lines.Text(), "joining the cluster") {
+	}
+	go io.Copy(io.Discard, log)
+	cancel()
+	if got := <-code; got != exitOK {
+		t.Errorf("exit code = %d, want %d", got, exitOK)
+	}
+}
+
+func TestServeNamesWhatKeepsItFromJoining(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	code, _, errs := corral(t, "serve", "--origin", "http://127.0.0.1:9000", "--cluster.listen", address, "--cluster.peers", address,
+		"--cluster.dir", t.TempDir(), "--log.level=error", "--listen=127.0.0.1:0", "--admin.listen=127.0.0.1:0")
+	if code != exitFailed || !strings.Contains(errs, fmt.Sprintf("cluster: Config.Listen is %q", address)) {
+		t.Errorf("a port in use: %d, %s", code, errs)
 	}
 }
 

@@ -34,7 +34,11 @@ func (c *serve) Run(s *session) error {
 	stop, abort, release := stopSignals(s.ctx)
 	defer release()
 	node, err := server.JoinCluster(stop, config, log)
-	if err != nil {
+	switch {
+	case err != nil && stop.Err() != nil:
+		log.Info("stopped before the cluster was joined")
+		return nil
+	case err != nil:
 		return err
 	}
 	handler, err := server.NewHandler(config, log, node)
