@@ -210,7 +210,7 @@ func (j *judge) writes(p *process, a core.Write) {
 		return
 	}
 	for i := range a.Table.Owner {
-		if p.table.OwnerOf(i) == p.node && a.Table.OwnerOf(i) != p.node {
+		if p.table.OwnerOf(i) == p.node && a.Table.OwnerOf(i) != p.node && a.Table.Gen[i] > p.table.Gen[i] { // else it is an old write, repeated
 			if j.giving[p] == nil {
 				j.giving[p] = map[uint32]uint64{}
 			}

@@ -81,11 +81,15 @@ func (p *process) claim(found uint64) {
 			record := core.NodeRecord{Node: p.node, Weight: p.machine.weight(), Address: p.node.Name, Clock: clock, Dir: p.node.Name}
 			e.commit([]core.NodeChange{{Name: p.node.Name, Record: &record}}, nil, nil)
 		}
-		if e.nodes[p.node.Name].record.Node == p.node {
+		if e.living(p.node) {
 			won, s = true, e.snapshot()
 			p.watching, p.told = true, 0
 		}
 	}, func(ok bool) {
+		if kept := e.nodes[p.node.Name].record; ok && kept.Node == p.node && kept.State == core.Tombstone {
+			p.end("was declared dead before it began")
+			return
+		}
 		if !ok || !won {
 			p.watching = false
 			p.register()
