@@ -62,8 +62,8 @@ type hosts interface {
 // start begins a cluster of a, b, c … and waits until it is whole.
 func start(t *testing.T, count int, on func(t *testing.T, name string) hosts) *cluster {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("real processes")
+	if testing.Short() || underRace {
+		t.Skip("real processes: they have a line of their own in make test, with no other tests beside them and nothing here for the race detector to see")
 	}
 	c := &cluster{t: t, origin: newOrigin(t), voters: 3}
 	dir := t.TempDir()

@@ -26,9 +26,12 @@ type network struct {
 
 const namespacePrefix = "corral-faults-"
 
-// newNetwork makes the bridge, or skips the test where it may not.
+// newNetwork begins one, or skips the test where that may not be.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
+	if testing.Short() || underRace {
+		t.Skip("see start")
+	}
 	if os.Getuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
@@ -39,6 +42,17 @@ func newNetwork(t *testing.T) *network {
 	}
 	sweepNamespaces()
 	w := &network{t: t, prefix: fmt.Sprintf("%s%d-", namespacePrefix, os.Getpid())}
+	if out, err := exec.Command("ip", "netns", "add", w.prefix+"may").CombinedOutput(); err != nil {
+		t.Skipf("a root that may not make network namespaces: %v: %s", err, out)
+	}
+	w.run("ip", "netns", "del", w.prefix+"may")
+	return w
+}
+
+// bridged is a network whose nodes are on a bridge.
+func bridged(t *testing.T) *network {
+	t.Helper()
+	w := newNetwork(t)
 	w.add("hub")
 	w.run("ip", "-n", w.prefix+"hub", "link", "add", "bridge", "type", "bridge")
 	w.run("ip", "-n", w.prefix+"hub", "link", "set", "bridge", "up")
