@@ -301,15 +301,20 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 		w.Header().Set("Vary", "Accept-Language")
 		fmt.Fprint(w, "in "+r.Header.Get("Accept-Language"))
 	})
-	mux.HandleFunc("/validated/", func(w http.ResponseWriter, r *http.Request) {
+	validated := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=1, stale-if-error=60")
+		if strings.HasPrefix(r.URL.Path, "/refreshed/") {
+			w.Header().Set("Cache-Control", "public, max-age=1, stale-while-revalidate=60")
+		}
 		w.Header().Set("ETag", `"1"`)
 		if r.Header.Get("If-None-Match") == `"1"` {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
 		fmt.Fprint(w, "validated")
-	})
+	}
+	mux.HandleFunc("/validated/", validated)
+	mux.HandleFunc("/refreshed/", validated)
 	f := startFleet(t, mux.ServeHTTP)
 
 	t.Run("a cold page is fetched once for all", func(t *testing.T) {
@@ -480,19 +485,40 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 		f.wantCalls("/vary/a", 3)
 	})
 
-	t.Run("what has expired at the owner is not given without its body", func(t *testing.T) {
+	t.Run("what has expired somewhere is whole everywhere", func(t *testing.T) {
 		f := f.in(t)
+		var paths []string
 		for i := range 3 {
-			path := fmt.Sprintf("/validated/%d", i)
-			f.want(f.ask(f.owner(path), path), 200, "validated")
+			paths = append(paths, fmt.Sprintf("/validated/%d", i), fmt.Sprintf("/refreshed/%d", i))
 		}
-		time.Sleep(1100 * time.Millisecond)
-		for i := range 3 {
-			path := fmt.Sprintf("/validated/%d", i)
+		for _, path := range paths {
+			f.want(f.ask(f.owner(path), path), 200, "validated")
 			f.want(f.ask((f.owner(path)+1)%3, path), 200, "validated")
-			f.want(f.ask(f.owner(path), path), 200, "validated")
-			f.want(f.ask((f.owner(path)+2)%3, path), 200, "validated")
 		}
+		time.Sleep(1100 * time.Millisecond) // the lifetime
+		for range 2 {                       // stale, and refreshed
+			for _, path := range paths {
+				for node := range 3 {
+					f.want(f.ask((f.owner(path)+2+node)%3, path), 200, "validated")
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+
+	t.Run("a reload leaves a node in its cluster", func(t *testing.T) {
+		f := f.in(t)
+		config := *f.nodes[1].config.Load()
+		config.LoadTimeout -= time.Second
+		if err := f.sites[1].Reload(config); err != nil {
+			t.Fatal(err)
+		}
+		f.want(f.ask(0, "/version/reloaded"), 200, fmt.Sprintf("version %d", version.Load()))
+		f.want(f.ask(1, "/version/reloaded"), 200, fmt.Sprintf("version %d", version.Load()))
+		f.wantCalls("/version/reloaded", 1)
+		version.Add(1)
+		f.purge(1, `{"all": true}`)
+		f.want(f.ask(0, "/version/reloaded"), 200, fmt.Sprintf("version %d", version.Load()))
 	})
 
 	t.Run("the admin listener shows the cluster", func(t *testing.T) {
