@@ -3,6 +3,7 @@ package faults_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,25 +17,26 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/faults"
 )
 
+// built is where the node's program is, once a test has needed it.
+var built string
+
 // program builds the node, once for all tests, without the race detector: what
 // is timed is the product.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "corral-faults-")
-	if err != nil {
+var program = sync.OnceValues(func() (path string, err error) {
+	if built, err = os.MkdirTemp("", "corral-faults-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "node")
-	out, err := exec.Command("go", "build", "-o", path, "./node").CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(out)
+	path = filepath.Join(built, "node")
+	if out, err := exec.Command("go", "build", "-o", path, "./node").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
 	}
-	return path, err
+	return path, nil
 })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
