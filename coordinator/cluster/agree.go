@@ -38,7 +38,7 @@ func (n *Node) renew(a core.Renew, clock core.Time) {
 		Require: map[string]uint64{key: rev},
 		Put:     map[string][]byte{key: data},
 		Read:    []string{key, etcd.TableKey, etcd.InvalidationsKey},
-	}, renewApart)
+	}, renewApart, n.times.Lease-n.times.Guard-n.times.Renew) // later the lease would be out nearly as soon as it runs
 	n.n.renewals.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -107,12 +107,7 @@ func (n *Node) sendTable(a core.Write) (etcd.Result, error) {
 func (n *Node) follow(from uint64) {
 	for {
 		err := n.client.Watch(n.ctx, from, n.apply)
-		switch {
-		case n.ctx.Err() != nil:
-			return
-		case errors.Is(err, etcd.ErrRolledBack), errors.Is(err, etcd.ErrClosed):
-			n.log.Error("this node follows the cluster no longer: it answers and grants nothing once its lease has run out", "cause", err)
-			n.cancel(fmt.Errorf("cluster: %w", err))
+		if n.lostTrack(err) {
 			return
 		}
 		n.quietly.say("the watch of etcd ended and begins anew", err)
@@ -123,14 +118,32 @@ func (n *Node) follow(from uint64) {
 				from = snapshot.Revision + 1
 				break
 			}
-			n.quietly.say("etcd cannot be read", err)
-			select {
-			case <-n.ctx.Done():
+			if n.lostTrack(err) {
 				return
-			case <-time.After(core.DefaultTimes().Retry):
+			}
+			n.quietly.say("etcd cannot be read", err)
+			if pause(n.ctx, n.times.Retry) != nil {
+				return
 			}
 		}
+		if pause(n.ctx, n.times.Retry) != nil { // a watch that is refused ends at once, each time
+			return
+		}
 	}
+}
+
+// lostTrack reports whether the node can follow the cluster no longer: then it
+// leaves.
+func (n *Node) lostTrack(err error) bool {
+	if n.ctx.Err() != nil {
+		return true
+	}
+	if !errors.Is(err, etcd.ErrRolledBack) && !errors.Is(err, etcd.ErrClosed) {
+		return false
+	}
+	n.log.Error("this node follows the cluster no longer: it answers and grants nothing once its lease has run out", "cause", err)
+	n.cancel(fmt.Errorf("cluster: %w", err))
+	return true
 }
 
 // apply takes in one revision of the watch: first the caches, then the core
@@ -168,14 +181,24 @@ func (n *Node) apply(change etcd.Change) {
 	n.changed(changed)
 }
 
-// resume is apply for everything that etcd has.
+// resume is apply for everything that etcd has, where revisions are missing. A
+// record that is there no more was deleted meanwhile.
 func (n *Node) resume(s etcd.Snapshot) {
 	n.deliver.Lock()
 	defer n.deliver.Unlock()
 	n.invalidateAll(s.Revision)
 	changed := core.Changed{Revision: s.Revision, Nodes: n.nodeChanges(s)}
-	if table, there := s.Keys[etcd.TableKey]; there {
-		changed.Table = n.readTable(table)
+	for name := range n.records { // none is written without deliver
+		if _, there := s.Keys[etcd.NodeKey(name)]; !there {
+			changed.Nodes = append(changed.Nodes, core.NodeChange{Name: name, Revision: s.Revision})
+		}
+	}
+	if table := s.Keys[etcd.TableKey]; table.Revision > n.agreed.Revision {
+		// The core takes a table's revision for that of its write, and requires it
+		// when it writes the next.
+		changed.Table, changed.Revision = n.readTable(table), table.Revision
+		n.changed(changed)
+		changed = core.Changed{Revision: s.Revision}
 	}
 	n.changed(changed)
 }
@@ -196,7 +219,7 @@ func (n *Node) changed(e core.Changed) {
 	for _, c := range e.Nodes {
 		n.records[c.Name] = c
 	}
-	if e.Table != nil {
+	if e.Table != nil && (n.agreed.Table == nil || e.Table.Epoch > n.agreed.Table.Epoch) { // C4, also over lives
 		n.agreed.Table, n.agreed.TableRevision = e.Table, e.Revision
 	}
 	n.stepLocked(e)

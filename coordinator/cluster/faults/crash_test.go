@@ -65,7 +65,11 @@ func restart(c *cluster, r *report, n *node) {
 	began := time.Now()
 	n.begin()
 	n.awaitServing()
-	r.took("serves again after its restart", time.Since(began))
+	took := time.Since(began)
+	r.took("serves again after its restart", took)
+	if took > lease {
+		c.t.Logf("node %s took %v to serve again; the end of its log:\n%s", n.name, took, n.logTail(25))
+	}
 	c.awaitWhole()
 	r.took("whole again after its restart", time.Since(began))
 }

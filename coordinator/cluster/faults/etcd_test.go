@@ -32,8 +32,13 @@ func TestTheOtherNodesKeepTheirLeasesWhenTheLeaderOfEtcdIsKilled(t *testing.T) {
 		await(t, "a leader of etcd", func() bool { return others[0].leads() || others[1].leads() })
 		r.took("another member leads", time.Since(killed))
 		theirs.stopped.Wait() // 200 keys take three seconds
+		var slowest time.Duration
 		for _, one := range r.judged(c.origin, orphans.end()) {
+			slowest = max(slowest, one.answer.Done.Sub(killed))
 			r.took("owned again", one.answer.Done.Sub(killed))
+		}
+		if slowest > 3*time.Second {
+			t.Logf("killed %s at %v, owned again %v later; the ends of the others' logs:\n%s\n%s", leads.name, killed.UTC().Format("05.000"), slowest, others[0].logTail(25), others[1].logTail(25))
 		}
 		for _, one := range r.judged(c.origin, theirs.end()) {
 			r.took("a key of a living node", one.answer.Slowest)

@@ -9,18 +9,18 @@ import (
 
 // Urge is Write for a transaction that can succeed once at most, because it puts
 // what it requires: while no member answers, it is sent anew, to the next one,
-// each time apart from the one before, until Config.Timeout. What is handed to a leader as it
-// dies is never answered, and on a slow network an answer takes its time: the
-// first answer counts, whichever it is to. One that is not OK may come of an
-// earlier sending that was; what the keys hold tells.
-func (c *Client) Urge(ctx context.Context, t Txn, apart time.Duration) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+// each time apart from the one before, for as long as within. What is handed to a
+// leader as it dies is never answered, and on a slow network an answer takes its
+// time: the first answer counts, whichever it is to. One that is not OK may come
+// of an earlier sending that was; what the keys hold tells.
+func (c *Client) Urge(ctx context.Context, t Txn, apart, within time.Duration) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	type answer struct {
 		result Result
 		err    error
 	}
-	answers := make(chan answer, c.config.Timeout/apart+1)
+	answers := make(chan answer, within/apart+1)
 	again := time.NewTicker(apart)
 	defer again.Stop()
 	var last error

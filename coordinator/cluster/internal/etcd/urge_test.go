@@ -17,13 +17,13 @@ func TestWhatIsUrgedIsSentToAnotherMemberWithinOneCall(t *testing.T) {
 	}
 	defer hung.Close()
 	s, _ := one(t)
-	c := dial(t, Config{Endpoints: []string{hung.Addr().String(), s.Client()}, Timeout: soon})
+	c := dial(t, Config{Endpoints: []string{hung.Addr().String(), s.Client()}})
 	c.endpoints.current = 0
-	first, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": []byte("1")}}, 50*time.Millisecond)
+	first, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": []byte("1")}}, 50*time.Millisecond, soon)
 	if err != nil || !first.OK {
 		t.Fatalf("Urge: got %+v, %v, want OK", first, err)
 	}
-	second, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": []byte("2")}}, 50*time.Millisecond)
+	second, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": []byte("2")}}, 50*time.Millisecond, soon)
 	if err != nil || second.OK || string(second.Keys["a"].Value) != "1" || second.Keys["a"].Revision != first.Revision {
 		t.Fatalf("Urge of what cannot be: got %+v, %v, want what the first has written", second, err)
 	}
@@ -37,9 +37,9 @@ func (f *fakeMember) Txn(ctx context.Context, _ *pb.TxnRequest) (*pb.TxnResponse
 
 func TestWhatIsUrgedInVainEndsInTime(t *testing.T) {
 	hangs := &fakeMember{version: "3.7.0", hangs: true}
-	c := dial(t, Config{Endpoints: []string{hangs.serve(t)}, Timeout: 200 * time.Millisecond})
+	c := dial(t, Config{Endpoints: []string{hangs.serve(t)}})
 	began := time.Now()
-	_, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": nil}}, 50*time.Millisecond)
+	_, err := c.Urge(t.Context(), Txn{Require: map[string]uint64{"a": 0}, Put: map[string][]byte{"a": nil}}, 50*time.Millisecond, 200*time.Millisecond)
 	if took := time.Since(began); !errors.Is(err, ErrUnknown) || took > soon/2 {
 		t.Fatalf("Urge of a member that hangs: got %v after %v, want ErrUnknown in time", err, took)
 	}
