@@ -90,6 +90,7 @@ func (n *Node) first(s etcd.Snapshot, transport *peer.Transport) error {
 	defer n.deliver.Unlock()
 	n.agreed.Revision = s.Revision
 	n.applied.Store(s.Revision)
+	n.quiet.all(s.Revision) // what was invalidated before is not known
 	for _, c := range n.nodeChanges(s) {
 		n.records[c.Name] = c
 		n.notePlace(c)
@@ -151,7 +152,7 @@ func (n *Node) advertised() string {
 // it are closed before. It waits until nothing of the node runs any more.
 func (n *Node) Close() error {
 	n.mu.Lock()
-	alive := n.ctx.Err() == nil
+	alive := n.ctx.Err() == nil && !n.fenced // who was taken for dead has nothing to give away
 	if alive {
 		n.stepLocked(core.Drain{})
 	}
@@ -187,6 +188,9 @@ func (n *Node) end(why error) error {
 		transport.Close()
 	}
 	n.running.Wait()
+	if last := n.transport(); last != transport {
+		last.Close() // of a new life that began meanwhile
+	}
 	n.bodies.endAll()
 	if n.client != nil {
 		n.client.Close()

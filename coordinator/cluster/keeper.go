@@ -124,7 +124,7 @@ func (n *Node) ask(ctx context.Context, key string, r corral.Request) (core.Answ
 	n.mu.Lock()
 	if n.ctx.Err() != nil {
 		n.mu.Unlock()
-		return core.Answered{}, ErrLeft
+		return core.Answered{}, n.left()
 	}
 	n.calls[ask.ID] = answer
 	n.stepLocked(ask)
@@ -132,13 +132,24 @@ func (n *Node) ask(ctx context.Context, key string, r corral.Request) (core.Answ
 	select {
 	case answered, ok := <-answer:
 		if !ok {
-			return core.Answered{}, ErrLeft
+			return core.Answered{}, n.left()
 		}
 		return answered, nil
 	case <-ctx.Done():
 		n.leave(ask.ID, answer)
 		return core.Answered{}, context.Cause(ctx)
+	case <-n.ctx.Done(): // also where nobody has called Close: the node may have to leave
+		n.leave(ask.ID, answer)
+		return core.Answered{}, n.left()
 	}
+}
+
+// left is ErrLeft, with what made the node leave if nobody has asked it to.
+func (n *Node) left() error {
+	if cause := context.Cause(n.ctx); !errors.Is(cause, ErrLeft) {
+		return fmt.Errorf("%w: %w", ErrLeft, cause)
+	}
+	return ErrLeft
 }
 
 // leave takes a question back. An answer that has come meanwhile is given up: a

@@ -46,7 +46,7 @@ func newBatcher(n *Node) *batcher {
 // Invalidate implements corral.Coordinator.
 func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
 	n := k.node
-	p := purge{Invalidation: etcd.Invalidation{Cache: k.name, Target: target}, size: sizeOf(target), done: make(chan purged, 1)}
+	p := purge{Invalidation: etcd.Invalidation{Cache: k.name, Target: target}, size: len(k.name) + sizeOf(target), done: make(chan purged, 1)}
 	if p.size > maxBatchBytes {
 		return fmt.Errorf("%w: one invalidation names %d bytes of keys, prefixes and tags: name at most %d, or split it", corral.ErrNotAcknowledged, p.size, maxBatchBytes)
 	}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"io"
+
+	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 )
 
 // A remote is the rest of a parcel at another node, while it is fetched. Read is
@@ -22,11 +24,18 @@ func (r *remote) open(offset int64) {
 	if r.node.bodies.is(r.ref.node) {
 		r.from, r.err = r.node.bodies.open(r.ctx, r.ref.id, offset)
 	} else {
-		r.from, r.err = r.node.peers.Fetch(r.ctx, r.ref.node.Name, r.ref.id, offset)
+		r.from, r.err = r.node.transport().Fetch(r.ctx, r.ref.node.Name, r.ref.id, offset)
 	}
 	if r.err == nil {
 		context.AfterFunc(r.ctx, func() { r.from.Close() })
 	}
+}
+
+// transport is that of the node's present life.
+func (n *Node) transport() *peer.Transport {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.peers
 }
 
 // Read implements io.Reader.
