@@ -69,6 +69,9 @@ func (c *Core) learnNode(change NodeChange) (matters bool) {
 	if known != nil && (change.Revision < known.revision || record.Incarnation < known.Incarnation) {
 		return false
 	}
+	if record.Name == c.Self.Name && record.Incarnation < c.Self.Incarnation {
+		return false // the end of an earlier life, which a watch that lags tells this one
+	}
 	if record.Name == c.Self.Name && (record.Incarnation != c.Self.Incarnation || record.State == Tombstone) {
 		c.fence()
 		return true

@@ -110,13 +110,20 @@ func (n *node) awaitServing() {
 }
 
 // awaitWhole waits until every node serves, has a lease and streams to all
-// others, and partitions are balanced within one.
+// others, and has its share of partitions.
 func (c *cluster) awaitWhole() {
 	c.t.Helper()
 	for _, n := range c.nodes {
 		n.awaitServing()
 	}
-	await(c.t, "a whole cluster", func() bool { return c.whole(c.nodes) })
+	for deadline := time.Now().Add(soon); !c.whole(c.nodes); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			for _, n := range c.nodes {
+				c.t.Logf("node %s: %+v", n.name, *n.look())
+			}
+			c.t.Fatalf("the cluster is not whole within %v", soon)
+		}
+	}
 }
 
 // whole reports whether these nodes are all there is, and in order.
@@ -133,7 +140,7 @@ func (c *cluster) whole(nodes []*node) bool {
 		}
 		least, most = min(least, s.Owned), max(most, s.Owned)
 	}
-	return most-least <= len(nodes) // the share is rounded up, and one more is allowed
+	return most-least <= 2*len(nodes) // nobody has more than the share, rounded up, and one
 }
 
 // others are all nodes but these.
