@@ -118,7 +118,9 @@ func (n *Node) register(ctx context.Context, address string) error {
 		}
 		result, err := n.client.Write(ctx, etcd.Txn{Require: map[string]uint64{key: kv.Revision}, Put: map[string][]byte{key: data}})
 		if err == nil && result.OK {
+			n.mu.Lock()
 			n.record, n.rev, n.self = record, result.Revision, record.Node
+			n.mu.Unlock()
 			return nil
 		}
 		if err != nil && !errors.Is(err, etcd.ErrUnknown) {
@@ -177,11 +179,12 @@ func (n *Node) live(transport *peer.Transport) error {
 // rebirth follows a fence: the others took this node for dead, and so it is
 // another one from now on. What its caches have stays: the watch has no gap.
 func (n *Node) rebirth() {
-	n.mu.Lock()
-	old, address := n.peers, n.record.Address
-	n.mu.Unlock()
-	old.Close()
 	for n.ctx.Err() == nil {
+		n.mu.Lock()
+		old, address := n.peers, n.record.Address
+		n.refenced = false
+		n.mu.Unlock()
+		old.Close()
 		err := n.register(n.ctx, address)
 		if err == nil {
 			err = n.reopen()
@@ -189,11 +192,17 @@ func (n *Node) rebirth() {
 		if err == nil {
 			n.awaitLease()
 			n.mu.Lock()
-			n.fenced = false
-			close(n.reborn)
-			n.reborn = make(chan struct{})
+			over := !n.refenced
+			if over {
+				n.fenced = false
+				close(n.reborn)
+				n.reborn = make(chan struct{})
+			}
 			n.mu.Unlock()
-			return
+			if over {
+				return
+			}
+			continue
 		}
 		n.quietly.say("this node was taken for dead, and cannot come back yet", err)
 		if pause(n.ctx, n.times.Renew) != nil {

@@ -63,23 +63,24 @@ type Node struct {
 	keepers atomic.Pointer[map[string]*keeper]
 	quiet   quiet // of caches that nobody here has opened
 
-	mu      sync.Mutex
-	core    *core.Core
-	peers   *peer.Transport // of this life
-	self    core.Node
-	record  etcd.Node // as last written
-	rev     uint64    // of the record
-	calls   map[uint64]chan core.Answered
-	leases  map[core.Flight]*lease
-	acks    map[uint64]*ack
-	timer   *time.Timer
-	wakes   core.Time
-	reborn  chan struct{} // closed when a fenced node has a new incarnation
-	gone    chan struct{} // closed when the node has given everything away
-	fenced  bool
-	doubted bool      // this machine's clock
-	peeked  []*parcel // with bodies, in this step
-	places  map[string]peer.Place
+	mu       sync.Mutex
+	core     *core.Core
+	peers    *peer.Transport // of this life
+	self     core.Node
+	record   etcd.Node // as last written
+	rev      uint64    // of the record
+	calls    map[uint64]chan core.Answered
+	leases   map[core.Flight]*lease
+	acks     map[uint64]*ack
+	timer    *time.Timer
+	wakes    core.Time
+	reborn   chan struct{} // closed when a fenced node has a new incarnation
+	gone     chan struct{} // closed when the node has given everything away
+	fenced   bool          // until a new life has a lease
+	refenced bool          // and that one is dead by now, too
+	doubted  bool          // this machine's clock
+	peeked   []*parcel     // with bodies, in this step
+	places   map[string]peer.Place
 
 	// What is agreed as of applied, for the node's next life.
 	agreed  core.Snapshot // without Nodes
@@ -191,17 +192,25 @@ func (n *Node) sendLocked(s core.Send) {
 	message := s.Message
 	switch m := message.(type) {
 	case core.Reply:
-		if !n.sealLocked(&m.Value, m.Kind == core.KindLease) {
-			m.Kind = core.KindOverloaded
+		if err := n.sealLocked(&m.Value, m.Kind == core.KindLease); err != nil {
+			n.quietly.say("a value is not shared with other nodes", err)
+			m.Value, m.Kind = core.Value{}, core.KindOverloaded
+			if errors.Is(err, errTooLarge) {
+				m.Kind = core.KindPass
+			}
 		}
 		message = m
 	case core.Outcome:
-		n.sealLocked(&m.Value, false)
+		if n.sealLocked(&m.Value, false) != nil {
+			m.Value, m.Kind = core.Value{}, core.KindPass
+		}
 		message = m
 	case core.Rejoin:
 		if m.Outcome != nil {
 			outcome := *m.Outcome
-			n.sealLocked(&outcome.Value, false)
+			if n.sealLocked(&outcome.Value, false) != nil {
+				outcome.Value, outcome.Kind = core.Value{}, core.KindPass
+			}
 			m.Outcome = &outcome
 		}
 		message = m
@@ -212,26 +221,27 @@ func (n *Node) sendLocked(s core.Send) {
 }
 
 // sealLocked makes a value's payload fit to be sent. What a lease may validate is
-// sent only if all of it fits into the message.
-func (n *Node) sealLocked(v *core.Value, bare bool) bool {
+// sent only if all of it fits into the message. With an error there is nothing
+// to be sent.
+func (n *Node) sealLocked(v *core.Value, bare bool) error {
 	p, _ := v.Payload.(*parcel)
 	if p == nil {
-		return true
+		return nil
 	}
 	if bare && (p.hasBody() || len(p.record.Value) > inlineBytes) {
 		*v = core.Value{}
-		return true
+		return nil
 	}
 	if p.ref.id == 0 && !bare {
 		copied := *p
 		if _, err := n.bodies.offer(&copied, true); err != nil {
-			return false
+			return err
 		}
 		p.taken = true
 		p = &copied
 	}
 	v.Payload = p
-	return true
+	return nil
 }
 
 // received makes parcels of the payloads in a message from another node.
@@ -284,7 +294,7 @@ func (n *Node) keepLocked(a core.Keep) {
 		record.Body, record.BodySize = n.fetch(n.ctx, p.ref, p.ref.valueSize), p.ref.bodySize
 	}
 	if err := k.shelf.Keep(key, record); err != nil {
-		n.log.Warn("a value of another node is not kept", "cache", k.name, "key", key, "cause", err)
+		n.quietly.say("a value of another node is not kept, cache "+k.name, err)
 		return
 	}
 	p.kept = true
@@ -292,13 +302,16 @@ func (n *Node) keepLocked(a core.Keep) {
 
 // fencedLocked begins a new life: the others took this one for dead.
 func (n *Node) fencedLocked() {
-	n.fenced = true
+	again := n.fenced
+	n.fenced, n.refenced = true, again
 	select {
 	case <-n.gone:
 		return
 	default:
 	}
-	n.spawn(n.rebirth)
+	if !again {
+		n.spawn(n.rebirth)
+	}
 }
 
 // nextLife waits for the node's next incarnation, and reports false if it needs

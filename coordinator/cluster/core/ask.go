@@ -202,11 +202,15 @@ func (c *Core) decline(to Node, id Flight) {
 }
 
 // onParked notes what an ask waits for, and looks for a cycle.
-func (c *Core) onParked(m Parked) {
+func (c *Core) onParked(from Node, m Parked) {
 	a := c.asks[m.Ask]
 	if a == nil {
 		return
 	}
 	a.on, a.holder = m.Flight, m.Holder
+	if a.sent != from {
+		c.place(a) // the new owner is to know it
+		return
+	}
 	c.follow(a)
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -106,13 +107,14 @@ type Core struct {
 	routes   []route
 
 	// The node's own lease (lease.go).
-	until    Time // leased before this instant
-	restored Time // since when it is not, 0: it is
-	renewal  renewal
-	fenced   bool
-	draining bool
-	doubted  bool // its clock
-	leaving  bool // its tombstone is on its way
+	until     Time // leased before this instant
+	restored  Time // since when it is not, 0: it is
+	renewal   renewal
+	fenced    bool
+	stillborn bool // fenced before the first Step
+	draining  bool
+	doubted   bool // its clock
+	leaving   bool // its tombstone is on its way
 
 	// Changes of the table (assign.go).
 	write     *writing
@@ -164,6 +166,7 @@ func New(config Config, s Snapshot, now Time) *Core {
 	c.timers.set(now.Add(config.Times.Heartbeat), timer{kind: beatTimer})
 	c.drain()
 	c.actions = nil
+	c.stillborn = c.fenced // the first Step says so
 	return c
 }
 
@@ -179,13 +182,26 @@ func (c *Core) Step(now Time, event Event) []Action {
 	c.lapse()
 	c.handle(event)
 	c.drain()
-	c.expire()
-	c.drain()
+	if !c.keeps() {
+		c.expire()
+		c.drain()
+	}
 	return c.actions
+}
+
+// keeps reports whether the Step gives the node a value, which Peek does not see
+// before the Step is over: what is due waits for the next, lest the value's key
+// be granted.
+func (c *Core) keeps() bool {
+	return slices.ContainsFunc(c.actions, func(a Action) bool { _, is := a.(Keep); return is })
 }
 
 // stepFenced is what is left to say once the others take the node for dead.
 func (c *Core) stepFenced(event Event) []Action {
+	if c.stillborn {
+		c.stillborn = false
+		c.act(Fenced{})
+	}
 	switch e := event.(type) {
 	case Ask:
 		c.act(Answered{Ask: e.ID, Kind: KindUnavailable})
@@ -244,7 +260,7 @@ func (c *Core) receive(r Received) {
 	case Reply:
 		c.replied(from, m)
 	case Parked:
-		c.onParked(m)
+		c.onParked(from, m)
 	case Took:
 		c.took(from, m)
 	case Outcome:
@@ -331,7 +347,12 @@ func (c *Core) standing() bool { return c.Standing(c.now) }
 func (c *Core) mayGrant() bool { return c.standing() || broken(LapsedNodeGrants) }
 
 // Next is when the core wants a Tick at the latest.
-func (c *Core) Next() Time { return c.timers.next() }
+func (c *Core) Next() Time {
+	if c.fenced {
+		return math.MaxInt64
+	}
+	return c.timers.next()
+}
 
 // Owned reports whether every partition has an owner.
 func (c *Core) Owned() bool {

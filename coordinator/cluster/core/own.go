@@ -76,14 +76,14 @@ type lagging struct {
 
 // join answers a Join, or parks it.
 func (c *Core) join(from Node, m Join) {
-	if old := c.waiters[waiterID{from, m.Ask}]; old != nil {
-		c.strike(old) // it is the same one, on a new stream
-	}
 	c.take(from, m, c.now.Add(m.Wait))
 }
 
 // take is join, for one that has waited until it can be understood too.
 func (c *Core) take(from Node, m Join, ends Time) {
+	if old := c.waiters[waiterID{from, m.Ask}]; old != nil {
+		c.strike(old) // it is the same one, on a new stream
+	}
 	p := c.part(m.Key)
 	r := c.routes[p]
 	switch {

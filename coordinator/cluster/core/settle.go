@@ -33,6 +33,7 @@ func (c *Core) settle(f *flight, m Outcome) {
 	c.timeFlight(f)
 	if current {
 		c.retain(f)
+		c.nameIn(f)
 	}
 	var refused []*waiter
 	for _, w := range f.release() {
@@ -42,6 +43,16 @@ func (c *Core) settle(f *flight, m Outcome) {
 	}
 	c.requeue(refused)
 	c.mayFinish(f)
+}
+
+// nameIn has those name a flight who wait for its key until its partition is
+// certain: they would have been parked on it, and are then given its outcome.
+func (c *Core) nameIn(f *flight) {
+	for _, w := range c.parts[f.id.Part].waiting {
+		if w.Key == f.key && w.On == (Flight{}) && !w.gone {
+			w.On, w.Holder = f.id, f.holder
+		}
+	}
 }
 
 // retain keeps what the current flight of a key came to: the value on the shelf,

@@ -1,0 +1,147 @@
+package core
+
+import "testing"
+
+func TestWhatNobodyOwnsIsGivenToWhoIsThere(t *testing.T) {
+	transcript(t, scene{self: "a", unnamed: true}, `
+		Tick
+		Wrote id=1 ok table=11
+		Changed revision=11 table=1:a/1@1
+		# of generation 1 there is nothing to recover
+		Ask id=1 key=k wait=30s
+			→ Answered ask=1 kind=lease flight=0.1.1 life=30s
+	`)
+}
+
+func TestNodesTakeTurnsToWriteTheTable(t *testing.T) {
+	transcript(t, scene{self: "c", others: "a b", unnamed: true}, `
+		+99ms
+		+1ms
+			→ 100ms Write id=1 table=1:a/1@1
+	`)
+}
+
+func TestANodeLeavesToOthersWhatIsTheirs(t *testing.T) {
+	// b owns both; a may have one, which b alone can give (O1).
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1,b/1@1"}, `
+		Changed revision=11 nodes=c/1@11
+		+1s
+	`)
+}
+
+func TestAPartitionIsClosedWhileItIsGivenAway(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
+		# key and other are of the partition that a gives to b, k is of the one that stays
+		Tick
+		b: Join ask=1 key=other gen=1 wait=30s
+		b: Join ask=2 key=k gen=1 wait=30s
+			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
+		b: Join ask=3 key=key gen=1 wait=30s
+			→ b: Reply ask=3 kind=lease gen=1 flight=1.1.2 life=30s
+		Wrote id=1 ok table=11
+		Changed revision=11 table=2:a/1@1,b/1@2
+			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.3 life=30s
+	`)
+}
+
+func TestARefusedWriteOpensWhatItClosedAndWaits(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
+		Tick
+		b: Join ask=1 key=other gen=1 wait=30s
+		b: Join ask=2 key=k gen=1 wait=30s
+			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
+		# refused: another's table is at 11, and decides only once it is applied
+		Wrote id=1 table=11
+		Tick
+		Changed revision=11 table=2:a/1@1,a/1@1
+			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.2 life=30s
+		Tick
+		+99ms
+		+1ms
+			→ 100ms Write id=2 table=3:b/1@2,a/1@1 tableRevision=11
+	`)
+}
+
+func TestARefusedWriteThatNothingFollowsIsNotRepeatedAtOnce(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
+		Tick
+		# a record has moved on, which the watch has yet to say; the table has not
+		Wrote id=1 table=6
+		+99ms
+		+1ms
+			→ 100ms Write id=2 table=2:b/1@2,a/1@1 tableRevision=6
+	`)
+}
+
+func TestAWriteWhoseOutcomeIsUnknownIsRepeatedAsItIs(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
+		Tick
+		Wrote id=1 unknown
+		# meanwhile nothing is granted, whatever comes
+		b: Join ask=1 key=other gen=1 wait=30s
+		b: Join ask=2 key=k gen=1 wait=30s
+			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
+		+99ms
+		+1ms
+			→ 100ms Write id=2 table=2:b/1@2,a/1@1 tableRevision=6
+		# the answer to the first does not count any more
+		Wrote id=1 ok table=11
+		Wrote id=2 table=11
+		Changed revision=12
+			→ 100ms b: Reply ask=1 kind=lease gen=1 flight=0.1.2 life=29.9s
+	`)
+}
+
+func TestATableThatIsNotNewerIsPassedOver(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "5:a/1@3"}, `
+		Changed revision=11 table=5:b/1@4
+			→ (old table)
+		Changed revision=12 table=6:b/1@4,b/1@1
+			→ (old table)
+		# a newer one counts, but not where a partition's generation has not grown
+		Changed revision=13 table=6:b/1@3
+		Ask id=1 key=k wait=30s
+		# what has been applied does not go back
+		Changed revision=12 table=7:b/1@4
+	`)
+}
+
+func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1"}, `
+		Ask id=1 key=k wait=30s
+			→ Answered ask=1 kind=lease flight=0.1.1 life=30s
+		Drain
+		# nothing is given away before its record, as all see it, says so
+		renewals lag
+		Tick
+		renewals work
+		+400ms
+			→ 400ms Write id=1 table=2:b/1@2 tableRevision=6
+		Wrote id=1 ok table=50
+		Changed revision=50 table=2:b/1@2
+			→ 400ms (lapsed)
+			→ 400ms Write id=2 table=3:b/1@2 tableRevision=50 bury=a/1@11
+		# it owns nothing: its lease is given up before its tombstone is on its way
+		Tick
+		Ask id=2 key=other wait=30s
+			→ 400ms b: Join ask=2 key=other gen=2 wait=30s lapsed
+		Wrote id=2 ok table=51
+		Changed revision=51 nodes=a/1@51+tombstone
+			→ 400ms (fenced)
+			→ 400ms Answered ask=2 kind=unavailable
+			→ 400ms Lost flight=0.1.1
+			→ 400ms Drained
+			→ 400ms Fenced
+	`)
+}
+
+func TestADrainingNodeIsGivenNothing(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1"}, `
+		Changed revision=11 nodes=b/1@11+draining
+		Tick
+		# what is b's is b's to give
+		Changed revision=12 nodes=b/1@12+tombstone
+			→ Write id=1 table=2:a/1@2 tableRevision=6
+		Tick
+	`)
+}
