@@ -10,26 +10,35 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/core"
 )
 
-// rateWindow is over what time clocks are compared: what records are delayed by
-// on their way is little in it.
+// rateWindow is over what time clocks are compared.
 const rateWindow = time.Minute
+
+// rateGap is how long nothing may be heard of a node within a window that counts.
+// Records come every 400 ms; after a longer gap, on whichever side, they are late.
+const rateGap = 2 * time.Second
 
 // rates compares the rates of the other nodes' clocks with this one's. Leases are
 // safe as long as they differ by less than the tolerance, g/L. Which of two clocks
 // is wrong nobody can tell; of three, the one that differs from both others.
 //
-// Its zero value has seen nothing. It is for one goroutine at a time.
+// A record shows its node's clock as of when it was sent, and is late by what it
+// took to come here: never early. The one that was least late in a window is
+// compared with that of the window before.
+//
+// Its zero value has seen nothing.
 type rates struct {
 	mu sync.Mutex
-	of map[core.Node]rate
+	of map[core.Node]*rate
 }
 
-// A rate is the beginning of a window, on both clocks, and by how much the other
-// clock was faster in the window before.
+// A rate is what is known of one node's clock. Ahead is by how much this node's
+// clock is ahead of it.
 type rate struct {
-	theirs, ours core.Time
-	drift        float64
-	known        bool
+	began, last core.Time // of the window, and the last record in it, on this node's clock
+	least       time.Duration
+	before      time.Duration // least of the window before
+	windows     int           // whole ones, one after another
+	drift       float64       // known from the second on: how much faster the other clock is
 }
 
 // look takes in a record that shows its node's clock, at ours on this one's. It
@@ -37,26 +46,31 @@ type rate struct {
 func (r *rates) look(record core.NodeRecord, ours core.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.of, func(n core.Node, _ rate) bool {
+	maps.DeleteFunc(r.of, func(n core.Node, _ *rate) bool {
 		return n.Name == record.Name && (n != record.Node || record.State == core.Tombstone)
 	})
 	if record.Clock == 0 || record.State == core.Tombstone {
 		return false
 	}
 	if r.of == nil {
-		r.of = map[core.Node]rate{}
+		r.of = map[core.Node]*rate{}
 	}
-	begun, known := r.of[record.Node]
-	if !known {
-		r.of[record.Node] = rate{theirs: record.Clock, ours: ours}
+	ahead := ours.Sub(record.Clock)
+	c := r.of[record.Node]
+	if c == nil || ours.Sub(c.last) > rateGap {
+		r.of[record.Node] = &rate{began: ours, last: ours, least: ahead}
 		return false
 	}
-	passed := ours.Sub(begun.ours)
-	if passed < rateWindow {
+	c.last = ours
+	if ours.Sub(c.began) < rateWindow {
+		c.least = min(c.least, ahead)
 		return false
 	}
-	drift := float64(record.Clock.Sub(begun.theirs)-passed) / float64(passed)
-	r.of[record.Node] = rate{theirs: record.Clock, ours: ours, drift: drift, known: true}
+	if c.windows > 0 {
+		c.drift = float64(c.before-c.least) / float64(rateWindow)
+	}
+	c.before, c.windows = c.least, c.windows+1
+	c.began, c.least = ours, ahead
 	return true
 }
 
@@ -68,7 +82,7 @@ func (r *rates) differ(tolerance float64) (names []string, doubted bool) {
 	defer r.mu.Unlock()
 	compared := 0
 	for node, rate := range r.of {
-		if !rate.known {
+		if rate.windows < 2 {
 			continue
 		}
 		compared++
