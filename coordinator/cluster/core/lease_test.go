@@ -210,3 +210,10 @@ func TestARenewalThatFindsATombstoneFences(t *testing.T) {
 			→ Fenced
 	`)
 }
+
+func TestATombstoneMattersToWhoOwnsWhat(t *testing.T) {
+	p := begin(t, scene{self: "o", others: "x"})
+	if !p.learnNode(readChange("x/1@12+tombstone")) {
+		t.Error("a node's death changes nothing")
+	}
+}

@@ -180,11 +180,13 @@ func TestWhenTheLeaseLapsesOnlyWhoElsewhereMayAnswerWaitsOn(t *testing.T) {
 	transcript(t, scene{self: "a", others: "o b", table: "1:a/1@1"}, `
 		b: Join ask=1 key=k gen=1 wait=30s
 			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
-		# parked on b's flight
+		# parked on b's flight; the other waits for this node alone
 		Ask id=1 key=k wait=30s
+		Ask id=2 key=k since=2000 wait=30s
 		renewals fail
 		+1900ms
 			→ 1.9s (lapsed)
+			→ 1.9s Answered ask=2 kind=unavailable
 		b: Outcome flight=0.1.1 key=k kind=value value=10
 			→ 1.9s Answered ask=1 kind=value value=10
 	`)

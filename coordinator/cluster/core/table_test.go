@@ -3,7 +3,12 @@ package core
 import "testing"
 
 func TestWhatNobodyOwnsIsGivenToWhoIsThere(t *testing.T) {
-	transcript(t, scene{self: "a", unnamed: true}, `
+	transcript(t, scene{self: "a", byHand: true, unnamed: true}, `
+		Tick
+			→ Renew nonce=1
+		Renewed ok nonce=1
+			→ (restored)
+			→ Write id=1 table=1:a/1@1
 		Tick
 		Wrote id=1 ok table=11
 		Changed revision=11 table=1:a/1@1
@@ -30,41 +35,46 @@ func TestANodeLeavesToOthersWhatIsTheirs(t *testing.T) {
 }
 
 func TestAPartitionIsClosedWhileItIsGivenAway(t *testing.T) {
-	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
-		# key and other are of the partition that a gives to b, k is of the one that stays
-		Tick
+	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
+		Changed revision=11 nodes=b/1@11
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
+		Opened peer=b/1
+			→ b: End
+		# the key other is of the partition that a gives to b, k of the one that stays
 		b: Join ask=1 key=other gen=1 wait=30s
 		b: Join ask=2 key=k gen=1 wait=30s
 			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
-		b: Join ask=3 key=key gen=1 wait=30s
-			→ b: Reply ask=3 kind=lease gen=1 flight=1.1.2 life=30s
-		Wrote id=1 ok table=11
-		Changed revision=11 table=2:a/1@1,b/1@2
-			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.3 life=30s
+		Wrote id=1 ok table=12
+		Changed revision=12 table=2:b/1@2,a/1@1
+			→ b: Reply ask=1 kind=wrong-owner gen=2
 	`)
 }
 
 func TestARefusedWriteOpensWhatItClosedAndWaits(t *testing.T) {
-	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
-		Tick
+	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
+		Changed revision=11 nodes=b/1@11
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
+		Opened peer=b/1
+			→ b: End
 		b: Join ask=1 key=other gen=1 wait=30s
-		b: Join ask=2 key=k gen=1 wait=30s
-			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
-		# refused: another's table is at 11, and decides only once it is applied
-		Wrote id=1 table=11
+		# refused: another's table is at 12, and decides only once it is applied
+		Wrote id=1 table=12
 		Tick
-		Changed revision=11 table=2:a/1@1,a/1@1
-			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.2 life=30s
+		Changed revision=12 table=2:a/1@1,a/1@1
+			→ b: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
 		Tick
 		+99ms
 		+1ms
-			→ 100ms Write id=2 table=3:b/1@2,a/1@1 tableRevision=11
+			→ 100ms Write id=2 table=3:b/1@2,a/1@1 tableRevision=12
 	`)
 }
 
 func TestARefusedWriteThatNothingFollowsIsNotRepeatedAtOnce(t *testing.T) {
-	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
-		Tick
+	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
+		Changed revision=11 nodes=b/1@11
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
+		Opened peer=b/1
+			→ b: End
 		# a record has moved on, which the watch has yet to say; the table has not
 		Wrote id=1 table=6
 		+99ms
@@ -74,21 +84,22 @@ func TestARefusedWriteThatNothingFollowsIsNotRepeatedAtOnce(t *testing.T) {
 }
 
 func TestAWriteWhoseOutcomeIsUnknownIsRepeatedAsItIs(t *testing.T) {
-	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,a/1@1"}, `
-		Tick
+	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
+		Changed revision=11 nodes=b/1@11
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
+		Opened peer=b/1
+			→ b: End
 		Wrote id=1 unknown
 		# meanwhile nothing is granted, whatever comes
 		b: Join ask=1 key=other gen=1 wait=30s
-		b: Join ask=2 key=k gen=1 wait=30s
-			→ b: Reply ask=2 kind=lease gen=1 flight=1.1.1 life=30s
 		+99ms
 		+1ms
 			→ 100ms Write id=2 table=2:b/1@2,a/1@1 tableRevision=6
 		# the answer to the first does not count any more
-		Wrote id=1 ok table=11
-		Wrote id=2 table=11
+		Wrote id=1 ok table=12
+		Wrote id=2 table=12
 		Changed revision=12
-			→ 100ms b: Reply ask=1 kind=lease gen=1 flight=0.1.2 life=29.9s
+			→ 100ms b: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=29.9s
 	`)
 }
 
@@ -112,9 +123,6 @@ func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
 			→ Answered ask=1 kind=lease flight=0.1.1 life=30s
 		Drain
 		# nothing is given away before its record, as all see it, says so
-		renewals lag
-		Tick
-		renewals work
 		+400ms
 			→ 400ms Write id=1 table=2:b/1@2 tableRevision=6
 		Wrote id=1 ok table=50
