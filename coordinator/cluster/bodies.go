@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -19,6 +20,9 @@ const fetchPatience = 10 * time.Second
 // maxServed is how much may be announced and not fetched yet. More is not sent:
 // the node that asked is told that nothing is there.
 const maxServed = 1 << 16
+
+// errTooLarge is a value that no other node takes.
+var errTooLarge = errors.New("cluster: a value is too large")
 
 // bodies are the values and bodies that other nodes have been told of and fetch
 // from this one.
@@ -48,6 +52,9 @@ type served struct {
 // single fetch takes the body with it. It returns what ends the announcement.
 func (b *bodies) offer(p *parcel, once bool) (end func(), err error) {
 	large := len(p.record.Value) > inlineBytes
+	if len(p.record.Value) > maxValueBytes {
+		return nil, fmt.Errorf("%w: %d bytes, and at most %d are given to other nodes, each of which computes it: give it as a body", errTooLarge, len(p.record.Value), int64(maxValueBytes))
+	}
 	if !large && p.body == nil {
 		return func() {}, nil
 	}

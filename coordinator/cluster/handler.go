@@ -65,7 +65,11 @@ func (h handler) Received(from core.Node, session uint64, messages []core.Messag
 		message, err := received(message)
 		if err != nil {
 			h.quietly.say("a message was passed over, from node "+from.Name, err)
-			continue
+			reply, is := message.(core.Reply)
+			if !is {
+				continue
+			}
+			message = core.Reply{Ask: reply.Ask, Gen: reply.Gen, Flight: reply.Flight, Kind: core.KindUnavailable} // who asked is not left to wait
 		}
 		if rest, large := largeOutcome(message); large {
 			h.spawn(func() { h.receiveLarge(from, session, message, rest) })

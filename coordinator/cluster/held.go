@@ -74,6 +74,10 @@ func (l *lease) Fill(ctx context.Context, r *corral.Record) error {
 		if p.body != nil {
 			p.body.Close()
 		}
+		if errors.Is(err, errTooLarge) { // the next holder's would be, too
+			l.node.quietly.say("a value is not shared with other nodes", err)
+			return errors.Join(err, l.Pass(ctx))
+		}
 		return errors.Join(err, l.Abandon(ctx))
 	}
 	p.body = nil // it is where ref says
