@@ -22,6 +22,9 @@ const leaveTimeout = 3 * time.Second
 func Join(ctx context.Context, config Config) (*Node, error) {
 	config, err := config.withDefaults()
 	if err != nil {
+		if config.Listener != nil {
+			config.Listener.Close()
+		}
 		return nil, err
 	}
 	n := &Node{
@@ -186,6 +189,8 @@ func (n *Node) end(why error) error {
 	n.mu.Unlock()
 	if transport != nil {
 		transport.Close()
+	} else if n.config.Listener != nil {
+		n.config.Listener.Close()
 	}
 	n.running.Wait()
 	if last := n.transport(); last != transport {

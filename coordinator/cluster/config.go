@@ -8,8 +8,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 )
 
 // DefaultPartitions is P: how many shares the keys of a new cluster are divided
@@ -29,7 +32,8 @@ type Config struct {
 	// Advertise is the address that others are told, if it differs from Listen:
 	// behind a translated address, or where Listen names no host.
 	Advertise string
-	// Listener is used instead of opening Listen, which then need not be set.
+	// Listener is used instead of opening Listen, which then need not be set. Join
+	// closes it, also where it fails.
 	Listener net.Listener
 
 	// Peers are the Listen addresses of the first nodes, this one among them. On
@@ -100,6 +104,13 @@ func (c Config) withDefaults() (Config, error) {
 	return c, c.validate()
 }
 
+// namesNoHost reports whether an address is one to listen on only.
+func namesNoHost(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
+}
+
 // validate names every field that is wrong.
 func (c Config) validate() error {
 	var all []error
@@ -107,15 +118,32 @@ func (c Config) validate() error {
 	if strings.ContainsAny(c.Name, "/ \t\r\n") {
 		wrong("Config.Name is %q: leave out slashes and blanks", c.Name)
 	}
+	for _, text := range []struct{ field, value string }{{"Name", c.Name}, {"Advertise", c.Advertise}, {"Zone", c.Zone}} {
+		if len(text.value) > etcd.MaxNameBytes || !utf8.ValidString(text.value) || strings.ContainsFunc(text.value, unicode.IsControl) {
+			wrong("Config.%s is %.64q, of %d bytes: write at most %d of plain UTF-8", text.field, text.value, len(text.value), etcd.MaxNameBytes)
+		}
+	}
 	if c.Listener == nil && c.Listen == "" {
 		wrong("Config.Listen is empty: set the address, host:port, at which the other nodes reach this one")
 	}
-	for field, addresses := range map[string][]string{"Listen": {c.Listen}, "Advertise": {c.Advertise}, "Peers": c.Peers, "Etcd": c.Etcd} {
-		for _, address := range addresses {
-			if _, _, err := net.SplitHostPort(address); err != nil && address != "" {
-				wrong("Config.%s is %q: write it as host:port: %v", field, address, err)
+	for _, named := range []struct {
+		field     string
+		addresses []string
+	}{{"Listen", []string{c.Listen}}, {"Advertise", []string{c.Advertise}}, {"Peers", c.Peers}, {"Etcd", c.Etcd}} {
+		for _, address := range named.addresses {
+			if _, _, err := net.SplitHostPort(address); err != nil && (address != "" || len(named.addresses) > 1) {
+				wrong("Config.%s has %q: write it as host:port: %v", named.field, address, err)
 			}
 		}
+	}
+	if c.Advertise == "" && namesNoHost(c.Listen) {
+		wrong("Config.Listen is %q, which names no host by which others could reach this node: write one, or set Config.Advertise", c.Listen)
+	}
+	if !strings.HasSuffix(c.EtcdPrefix, "/") {
+		wrong("Config.EtcdPrefix is %q: end it in a slash, so that no other prefix begins with it", c.EtcdPrefix)
+	}
+	if c.EtcdListen != "" && len(c.Etcd) > 0 {
+		wrong("Config.EtcdListen is %q and Config.Etcd is set: the etcd that is there listens where it does", c.EtcdListen)
 	}
 	switch {
 	case len(c.Peers) == 0 && len(c.Etcd) == 0:
@@ -128,8 +156,19 @@ func (c Config) validate() error {
 	if c.Partitions < 1 || c.Partitions > 1<<15 {
 		wrong("Config.Partitions is %d: set it between 1 and %d", c.Partitions, 1<<15)
 	}
-	if c.Weight < 0 || c.Client && c.Weight != 0 {
-		wrong("Config.Weight is %d and Config.Client %v: a weight is 1 or more, and a client has none", c.Weight, c.Client)
+	if c.Weight < 0 || c.Weight > etcd.MaxWeight || c.Client && c.Weight != 0 {
+		wrong("Config.Weight is %d and Config.Client %v: a weight is between 1 and %d, and a client has none", c.Weight, c.Client, etcd.MaxWeight)
+	}
+	for _, limit := range []struct {
+		field string
+		value int
+	}{
+		{"ParkedOnKey", c.Limits.ParkedOnKey}, {"Parked", c.Limits.Parked}, {"Flights", c.Limits.Flights},
+		{"Asks", c.Limits.Asks}, {"Marks", c.Limits.Marks},
+	} {
+		if limit.value < 0 {
+			wrong("Config.Limits.%s is %d: set it above 0, or leave it 0 for the default", limit.field, limit.value)
+		}
 	}
 	return errors.Join(all...)
 }
