@@ -210,7 +210,12 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 	}
 	r = f.out.record // with the times that it landed with
 	c.finish(f, c.landing(f), true, weight)
-	c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error { return c.fill(ctx, f, r, lease) })
+	c.endLease(f, c.o.LoadTimeout, func(ctx context.Context, lease Lease) error {
+		if body := r.body(); body != nil { // that of the value which was confirmed
+			return c.fillBody(ctx, f, r, body.join(f.ctx, false), lease)
+		}
+		return c.fill(ctx, f, r, lease)
+	})
 	if f.out.kept {
 		c.keepInStore(f.key, r)
 	} else {

@@ -273,7 +273,7 @@ func (c *Cache[V]) fill(ctx context.Context, f *flight[V], r *record[V], lease L
 	return lease.Fill(ctx, record)
 }
 
-// fillBody is fill for a value whose body still arrives.
+// fillBody is fill for a value with a body, which may still arrive.
 func (c *Cache[V]) fillBody(ctx context.Context, f *flight[V], r *record[V], body *Body, lease Lease) error {
 	if body == nil { // it is not kept, and its readers here are all there are: each process has its own
 		return lease.Abandon(ctx)
@@ -285,7 +285,7 @@ func (c *Cache[V]) fillBody(ctx context.Context, f *flight[V], r *record[V], bod
 	if !f.out.kept {
 		record.Outcome = Share
 	}
-	record.Body = body
+	record.Body, record.BodySize = body, body.of.length()
 	return lease.Fill(ctx, record)
 }
 

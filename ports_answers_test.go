@@ -397,6 +397,40 @@ func TestAStreamIsFilledAsItArrives(t *testing.T) {
 	})
 }
 
+func TestAConfirmedValueIsFilledWithItsBody(t *testing.T) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
+		var filled []string
+		r.script.OnLease = func(l *corraltest.Lease) {
+			l.OnFill = func(_ context.Context, record *corral.Record) error {
+				if record.Body == nil {
+					filled = append(filled, "no body")
+					return nil
+				}
+				defer record.Body.Close()
+				data, err := io.ReadAll(record.Body)
+				filled = append(filled, string(data))
+				return err
+			}
+		}
+		r.load = streaming("header", 0, "body")
+		g := r.get("a")
+		io.ReadAll(g.item.Body)
+		g.item.Body.Close()
+		r.load = func(context.Context, string, *corral.Item[string]) (corral.Item[string], error) {
+			return corral.Item[string]{Outcome: corral.NotModified}, nil
+		}
+		item, _, err := r.GetItem(t.Context(), "a", corral.Fresh())
+		if err != nil {
+			t.Fatal(err)
+		}
+		item.Body.Close()
+		synctest.Wait()
+		if want := []string{"body", "body"}; !slices.Equal(filled, want) {
+			t.Fatalf("the owner read %q, want %q", filled, want)
+		}
+	})
+}
+
 func TestAStreamThatBreaksIsBrokenForTheOwnerAndNotStored(t *testing.T) {
 	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		var fillErr error
