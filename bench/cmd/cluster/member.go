@@ -69,7 +69,7 @@ func (m *Member) Begin(s Start, rival *string) (err error) {
 	if err != nil {
 		return err
 	}
-	m.askers = map[string]asker{corralName: m.askOwner, wholeName: m.askCache}
+	m.askers = map[string]asker{corralName: m.askOwner}
 	if m.rivals, err = serveRivals(s, &m.loads); err != nil {
 		return err
 	}

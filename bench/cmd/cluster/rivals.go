@@ -17,7 +17,6 @@ import (
 // Names of contenders.
 const (
 	corralName     = "corral"
-	wholeName      = "corral's cache" // Get, with what it keeps
 	unaryName      = "grpc-unary"
 	streamName     = "grpc-stream"
 	natsName       = "nats"

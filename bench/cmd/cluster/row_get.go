@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -60,13 +61,14 @@ func (b *bench) gets(ctx context.Context, s *section, callers int) error {
 	if err != nil {
 		return err
 	}
-	defer b.profile(f, s.row.name)()
-	return b.alternate(ctx, s, getters, func(contender string) (sample, error) {
-		asked := keys
-		if contender == groupcacheName {
-			asked = grouped
-		}
-		return f.hammer(Hammer{Contender: contender, Callers: callers, Warm: b.warm, For: b.per, Keys: asked})
+	return b.profiled(f, s.row.name, func() error {
+		return b.alternate(ctx, s, getters, func(contender string) (sample, error) {
+			asked := keys
+			if contender == groupcacheName {
+				asked = grouped
+			}
+			return f.hammer(Hammer{Contender: contender, Callers: callers, Warm: b.warm, For: b.per, Keys: asked})
+		})
 	})
 }
 
@@ -107,19 +109,21 @@ func (f *fleet) used() (sum time.Duration, err error) {
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// profile writes profiles of the asking node and of the owner, if that is
-// wished, until what it returns is called.
-func (b *bench) profile(f *fleet, row string) (end func()) {
+// profiled writes profiles of the asking node and of the owner while something
+// is done, if that is wished.
+func (b *bench) profiled(f *fleet, row string, do func() error) error {
 	if b.profiles == "" {
-		return func() {}
+		return do()
 	}
-	call := func(path func(name string) string) {
-		for _, p := range f.nodes[:2] {
-			if err := p.ask("Profile", path(p.name), &Nothing{}); err != nil {
-				panic(err)
-			}
+	asked := f.nodes[:2]
+	for _, p := range asked {
+		if err := p.ask("Profile", filepath.Join(b.profiles, row+"-"+p.name+".pprof"), &Nothing{}); err != nil {
+			return err
 		}
 	}
-	call(func(name string) string { return filepath.Join(b.profiles, row+"-"+name+".pprof") })
-	return func() { call(func(string) string { return "" }) }
+	err := do()
+	for _, p := range asked {
+		err = errors.Join(err, p.ask("Profile", "", &Nothing{}))
+	}
+	return err
 }

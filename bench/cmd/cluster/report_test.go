@@ -1,0 +1,82 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// seen is a section of a row with one figure, of two contenders.
+func seen(ours, theirs []float64) *section {
+	s := &section{row: row{name: "r", title: "t", columns: []column{{"n", "figure", "%.1f", true}}}}
+	for i, figures := range [][]float64{ours, theirs} {
+		l := line{name: []string{corralName, natsName}[i]}
+		for _, f := range figures {
+			l.samples = append(l.samples, sample{"n": f})
+		}
+		s.lines = append(s.lines, l)
+	}
+	return s
+}
+
+func TestARatioIsTheMedianOfTheRatiosWithinARound(t *testing.T) {
+	for _, row := range []struct {
+		ours, theirs []float64
+		want         float64
+	}{
+		{[]float64{2}, []float64{4}, 0.5},
+		{[]float64{10, 20, 900}, []float64{10, 10, 300}, 2},
+		{[]float64{1, 3}, []float64{1, 1}, 2},
+	} {
+		if got := seen(row.ours, row.theirs).ratio("n", corralName, natsName); got != row.want {
+			t.Errorf("the ratio of %v to %v is %v, want %v", row.ours, row.theirs, got, row.want)
+		}
+	}
+}
+
+func TestABarIsMetUpToItsLimit(t *testing.T) {
+	for _, row := range []struct {
+		got       float64
+		most, min bool
+	}{{4.9, true, false}, {5, true, true}, {5.1, false, true}} {
+		s := seen([]float64{row.got}, nil)
+		s.most(corralName, "n", 5)
+		s.least(corralName, "n", 5)
+		s.worst(corralName, "n", 5)
+		if s.bars[0].met != row.most || s.bars[1].met != row.min || s.bars[2].met != row.most {
+			t.Errorf("with %v the bars are %v, want at most 5: %v, at least 5: %v", row.got, s.bars, row.most, row.min)
+		}
+	}
+}
+
+func TestTheWorstRoundCountsWhereEachIsHeldToABar(t *testing.T) {
+	s := seen([]float64{1, 1, 9}, nil)
+	s.worst(corralName, "n", 5)
+	if s.bars[0].met {
+		t.Errorf("%v, want it missed for the third round", s.bars[0])
+	}
+}
+
+func TestOneRoundInWhichAnAssertionDoesNotHoldIsAnErrorAndAMissedTimeIsNot(t *testing.T) {
+	s := seen([]float64{1, 2, 1}, nil)
+	s.most(corralName, "n", 0.5)
+	if err := s.asserted(); err != nil {
+		t.Errorf("a time that is missed: %v, want nil", err)
+	}
+	s.exactly(corralName, "n", 1)
+	if err := s.asserted(); err == nil || !strings.Contains(err.Error(), "[1 2 1]") {
+		t.Errorf("1, 2, 1 where 1 must be: %v, want an error with all three", err)
+	}
+}
+
+func TestAReportHasARowForEachContenderAndSaysWhatWasMissed(t *testing.T) {
+	s := seen([]float64{10}, []float64{5})
+	s.most(corralName, "n", 9)
+	for _, want := range []string{"r: t", "corral", "nats", "10.0", "2.00", "≤ 9", "missed"} {
+		if !strings.Contains(s.text(), want) {
+			t.Errorf("the report has no %q:\n%s", want, s.text())
+		}
+	}
+	if got := verdict([]*section{s}); !strings.HasPrefix(got, "0 of 1 bars met.\n  r: ") {
+		t.Errorf("the verdict is %q", got)
+	}
+}
