@@ -353,16 +353,14 @@ func TestALoadIsNotUnwantedWhileItsPartitionIsGivenAway(t *testing.T) {
 		Changed revision=11 nodes=a/1@11
 		Opened peer=a/1
 			→ a: End
-		Wrote id=1 table=11
-		a: Join ask=1 key=other gen=1 wait=30s
-			→ a: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
-		a: Join ask=2 key=other gen=1 wait=30s
-			→ a: Parked ask=2 flight=0.1.1 holder=a/1
-		a: Idle flight=0.1.1
+		a: Join ask=1 key=k gen=1 wait=30s
+			→ a: Reply ask=1 kind=lease gen=1 flight=1.1.1 life=30s
+		a: Join ask=2 key=k gen=1 wait=30s
+			→ a: Parked ask=2 flight=1.1.1 holder=a/1
+		a: Idle flight=1.1.1
 		+100ms
 			→ 50ms Write id=1 table=2:o/1@1,a/1@2 tableRevision=6
 		# CLOSED: a has the new table, and has gone there with what it waits for
 		a: Leave ask=2
-			→ 100ms a: Unwanted flight=0.1.1
 	`)
 }

@@ -408,8 +408,13 @@ func (c *Core) flightDue(id Flight) {
 }
 
 // void ends a lease whose holder is gone, silent or late. It goes on to one of
-// those who are parked.
+// those who are parked: one that was reserved is not reserved for them again.
 func (c *Core) void(f *flight) {
+	for _, w := range f.parked {
+		if f.reserved && w.On == f.id {
+			w.On, w.Holder = Flight{}, Node{}
+		}
+	}
 	c.note(Note{What: NoteHolderLost, Node: f.holder, Part: f.id.Part, Key: f.key})
 	if c.alive(f.holder) != nil {
 		c.send(f.holder, Extended{Void: []Flight{f.id}})

@@ -152,10 +152,11 @@ func TestAReservedFlightIsGivenUpAfterTheLimit(t *testing.T) {
 			→ 500ms (active took=500ms)
 			→ 500ms a: Parked ask=1 flight=0.1.7 holder=h/1
 		+4999999999ns
+		# h is still silent, and not named any more
 		+1ns
 			→ 5.5s (holder lost node=h/1 key=k)
 			→ 5.5s h: Extended void=0.1.7
-			→ 5.5s a: Parked ask=1 flight=0.1.7 holder=h/1
+			→ 5.5s a: Reply ask=1 kind=lease gen=2 flight=0.2.1 life=24.5s
 	`)
 }
 
@@ -254,20 +255,19 @@ func TestAnOutcomeThatLandsWhileThePartitionIsClosedIsKeptByItsHolder(t *testing
 		Changed revision=11 nodes=h/1@11
 		Opened peer=h/1
 			→ h: End
-		Wrote id=1 table=11
-		h: Join ask=1 key=other gen=1 wait=30s
-			→ h: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
-		h: Join ask=2 key=other gen=1 wait=30s
-			→ h: Parked ask=2 flight=0.1.1 holder=h/1
+		h: Join ask=1 key=k gen=1 wait=30s
+			→ h: Reply ask=1 kind=lease gen=1 flight=1.1.1 life=30s
+		h: Join ask=2 key=k gen=1 wait=30s
+			→ h: Parked ask=2 flight=1.1.1 holder=h/1
 		+100ms
 			→ 50ms Write id=1 table=2:o/1@1,h/1@2 tableRevision=6
 		# CLOSED: who waits is given it, but some may have gone to the new owner already
-		h: Outcome flight=0.1.1 key=other kind=value value=10
-			→ 100ms h: Reply ask=2 kind=value gen=1 flight=0.1.1 value=10
-		h: Took ask=2 flight=0.1.1
-			→ 100ms h: Taken flight=0.1.1
+		h: Outcome flight=1.1.1 key=k kind=value value=10
+			→ 100ms h: Reply ask=2 kind=value gen=1 flight=1.1.1 value=10
+		h: Took ask=2 flight=1.1.1
 		# refused: it is ours after all
-		Wrote id=2 table=11
+		Wrote id=1 table=6
+			→ 100ms h: Taken flight=1.1.1
 	`)
 }
 

@@ -144,12 +144,9 @@ func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
 }
 
 func TestADrainingNodeIsGivenNothing(t *testing.T) {
-	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1"}, `
+	transcript(t, scene{self: "a", others: "b c", table: "1:c/1@1,c/1@1"}, `
 		Changed revision=11 nodes=b/1@11+draining
-		Tick
-		# what is b's is b's to give
-		Changed revision=12 nodes=b/1@12+tombstone
-			→ Write id=1 table=2:a/1@2 tableRevision=6
-		Tick
+		Changed revision=12 nodes=c/1@12+tombstone
+			→ Write id=1 table=2:a/1@2,a/1@2 tableRevision=6
 	`)
 }
