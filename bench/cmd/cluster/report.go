@@ -145,6 +145,9 @@ func (s *section) exactly(name, key string, want float64) {
 // times holds the ratio of two contenders to a limit.
 func (s *section) times(key, one, other, limit string, met func(ratio float64) bool) {
 	got := s.ratio(key, one, other)
+	if math.IsNaN(got) {
+		return // one of them did not run
+	}
 	s.bars = append(s.bars, bar{wanted: fmt.Sprintf("%s, %s %s × that of %s", one, s.column(key).head, limit, other), got: fmt.Sprintf("%.2f ×", got), met: met(got)})
 }
 
