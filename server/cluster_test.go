@@ -191,8 +191,28 @@ func (f *fleet) do(ctx context.Context, node int, method, path string, header ..
 	return transport.RoundTrip(request)
 }
 
-// ask requests a path at a node.
-func (f *fleet) ask(node int, path string, header ...string) got {
+// lapsed reports whether a node's lease has run out: on a machine that is short
+// of processor time it may, and then a load may be repeated.
+func (f *fleet) lapsed() bool {
+	for _, site := range f.sites {
+		if s := site.node.Status(); s.Lapses+s.Buried > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ask requests a path at a node, again while that may not answer.
+func (f *fleet) ask(node int, path string, header ...string) (g got) {
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if g = f.askOnce(node, path, header...); g.code != http.StatusServiceUnavailable || !f.lapsed() {
+			return g
+		}
+	}
+	return g
+}
+
+func (f *fleet) askOnce(node int, path string, header ...string) got {
 	response, err := f.do(f.Context(), node, http.MethodGet, path, header...)
 	if err != nil {
 		return got{err: err}
@@ -222,7 +242,7 @@ func (f *fleet) want(g got, code int, body string) {
 
 func (f *fleet) wantCalls(path string, want int) {
 	f.Helper()
-	if calls := f.origin.calls(path); calls != want {
+	if calls := f.origin.calls(path); calls != want && (calls < want || !f.lapsed()) {
 		f.Errorf("the origin was asked for %s %d times, want %d", path, calls, want)
 	}
 }
@@ -336,6 +356,9 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // so that it is older than the question
 		g := f.ask((owner+1)%3, path)
 		f.want(g, 200, "page")
+		if f.lapsed() {
+			t.Skip("a lease has run out")
+		}
 		if !strings.HasPrefix(g.cache, "corral;hit;ttl=") || !strings.HasSuffix(g.cache, ";detail=remote") {
 			t.Errorf("Cache-Status is %q, want a hit with the detail remote", g.cache)
 		}
@@ -566,7 +589,7 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 			return code == http.StatusServiceUnavailable && strings.HasPrefix(body, "no lease")
 		})
 		for _, path := range []string{"/version/last", "/version/new"} { // it has the first
-			g := f.ask(0, path)
+			g := f.askOnce(0, path)
 			if g.code != http.StatusServiceUnavailable || g.head.Get("Retry-After") == "" || !strings.Contains(g.cache, "detail=unavailable") {
 				t.Errorf("GET %s = %d, Retry-After %q, %s; want 503 unavailable", path, g.code, g.head.Get("Retry-After"), g.cache)
 			}
