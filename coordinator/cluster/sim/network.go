@@ -89,6 +89,9 @@ func (p *pair) dial() bool {
 		s.last[side] = s.opened[side]
 		me, other := s.ends[side], s.ends[1-side]
 		w.at(s.opened[side], func() {
+			if s.broken {
+				return // it ended before this side had it
+			}
 			me.do(source{'p', other.machine.index}, func() { me.opened(other.node, s.number) })
 		})
 	}
