@@ -91,7 +91,10 @@ func (n *Node) register(ctx context.Context, address string) error {
 				return fmt.Errorf("cluster: read the record of node %q: %w", n.config.Name, err)
 			}
 		}
-		dead := kv.Revision == 0 || old.State == core.Tombstone || n.dirID != "" && old.Dir == n.dirID || old.Node == n.self
+		// What this process has locked was used by none that lives when it began;
+		// whoever shows its id later has a copy.
+		proved := n.dirID != "" && old.Dir == n.dirID && n.self == (core.Node{})
+		dead := kv.Revision == 0 || old.State == core.Tombstone || proved || old.Node == n.self
 		if !dead {
 			switch now := boottime(); {
 			case seen == 0:
@@ -104,7 +107,7 @@ func (n *Node) register(ctx context.Context, address string) error {
 		}
 		if !dead {
 			if err := pause(ctx, n.times.Retry); err != nil {
-				return err
+				return fmt.Errorf("cluster: node %q: wait until its earlier life, at %s, cannot be alive any more: %w", n.config.Name, old.Address, err)
 			}
 			continue
 		}

@@ -24,6 +24,9 @@ func (n *Node) findEtcd(ctx context.Context, transport *peer.Transport) (err err
 		config.TLS = n.config.TLS
 	}
 	if n.client, err = etcd.Dial(ctx, config); err != nil {
+		if ctx.Err() != nil { // of which the client's connections speak in words of their own
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
 		return fmt.Errorf("cluster: %w", err)
 	}
 	return nil

@@ -353,9 +353,6 @@ func (b *Bootstrap) planLocked() *Plan {
 
 // givenUp says what was waited for.
 func (b *Bootstrap) givenUp(ctx context.Context, failures map[string]error) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, errPatience) {
-		return cause
-	}
 	var silent []string
 	for _, address := range slices.Sorted(maps.Keys(failures)) {
 		silent = append(silent, fmt.Sprintf("%s (%v)", address, failures[address]))
@@ -363,6 +360,9 @@ func (b *Bootstrap) givenUp(ctx context.Context, failures map[string]error) erro
 	why := "no node that runs etcd was started with --cluster.new"
 	if len(silent) > 0 {
 		why = "no answer from " + strings.Join(silent, ", ")
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, errPatience) {
+		return fmt.Errorf("etcd: no cluster was found: %s: start the other nodes: %w", why, cause)
 	}
 	return fmt.Errorf("etcd: %w: the data directory %s is empty, and within %v no cluster was found: %s: start the other nodes; if there has never been a cluster, with --cluster.new", ErrBegin, b.config.Dir, b.config.Patience, why)
 }
