@@ -12,6 +12,7 @@ import (
 
 	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/metrics/prom"
+	"github.com/corralcache/corral/metrics/promcluster"
 	"github.com/corralcache/corral/server"
 )
 
@@ -56,7 +57,7 @@ func (c *serve) Run(s *session) error {
 	}
 	if node != nil {
 		options.Cluster = node
-		options.Collectors = append(options.Collectors, prom.NewCluster(node))
+		options.Collectors = append(options.Collectors, promcluster.New(node))
 	}
 	daemon, err := server.New(config, options)
 	if err != nil {

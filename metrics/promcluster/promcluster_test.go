@@ -1,4 +1,4 @@
-package prom_test
+package promcluster_test
 
 import (
 	"reflect"
@@ -9,18 +9,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/corralcache/corral/coordinator/cluster"
-	"github.com/corralcache/corral/metrics/prom"
+	"github.com/corralcache/corral/metrics/promcluster"
 )
 
-var _ prom.ClusterSource = (*cluster.Node)(nil)
+var _ promcluster.Source = (*cluster.Node)(nil)
 
-// node is a ClusterSource with any counts.
+// node is a Source with any counts.
 type node cluster.Status
 
 func (n node) Status() cluster.Status { return cluster.Status(n) }
 
 func TestAllOfAClusterPassesTheLinter(t *testing.T) {
-	problems, err := testutil.CollectAndLint(prom.NewCluster(node{Name: "a", Nodes: []cluster.NodeStatus{{Name: "a"}, {Name: "b", State: "live"}, {Name: "c", State: "live"}}}))
+	problems, err := testutil.CollectAndLint(promcluster.New(node{Name: "a", Nodes: []cluster.NodeStatus{{Name: "a"}, {Name: "b", State: "live"}, {Name: "c", State: "live"}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestEveryNumberOfANodesStatusIsShown(t *testing.T) {
 	want[9000] = "Renewals"
 	s.Nodes = []cluster.NodeStatus{{Name: "a"}, {Name: "b", Seen: 1200 * time.Second}}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(prom.NewCluster(node(s)))
+	registry.MustRegister(promcluster.New(node(s)))
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

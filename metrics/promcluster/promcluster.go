@@ -1,4 +1,6 @@
-package prom
+// Package promcluster shows a node of a cluster to Prometheus. It is apart from
+// package prom, so that programs that are alone do not carry what a cluster needs.
+package promcluster
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -6,19 +8,18 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster"
 )
 
-// A ClusterSource is a node of a cluster as a ClusterCollector sees it: a
-// *cluster.Node.
-type ClusterSource interface{ Status() cluster.Status }
+// A Source is a node of a cluster as a Collector sees it: a *cluster.Node.
+type Source interface{ Status() cluster.Status }
 
-// A ClusterCollector is a prometheus.Collector over a node of a cluster. It
+// A Collector is a prometheus.Collector over a node of a cluster. It
 // reads at each scrape and at no other time. All metrics carry the label node,
 // those of another node also peer, its name.
-type ClusterCollector struct{ node ClusterSource }
+type Collector struct{ node Source }
 
-var _ prometheus.Collector = (*ClusterCollector)(nil)
+var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCluster makes a collector over a node.
-func NewCluster(node ClusterSource) *ClusterCollector { return &ClusterCollector{node} }
+// New makes a collector over a node.
+func New(node Source) *Collector { return &Collector{node} }
 
 type nodeMetric struct {
 	desc  *prometheus.Desc
@@ -86,7 +87,7 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (c *ClusterCollector) Describe(to chan<- *prometheus.Desc) {
+func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range nodeMetrics {
 		to <- m.desc
 	}
@@ -98,7 +99,7 @@ func (c *ClusterCollector) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (c *ClusterCollector) Collect(to chan<- prometheus.Metric) {
+func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	s := c.node.Status()
 	for _, m := range nodeMetrics {
 		to <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&s), s.Name)
