@@ -132,7 +132,9 @@ func (c *Core) lapse() {
 		return
 	}
 	c.restored = c.now
-	c.note(Note{What: NoteLapsed})
+	if !c.leaving {
+		c.note(Note{What: NoteLapsed})
+	}
 	for _, id := range inOrder(c.asks) {
 		a := c.asks[id]
 		if a.sent == (Node{}) || a.sent == c.Self && a.on == (Flight{}) {
@@ -149,7 +151,9 @@ func (c *Core) fence() {
 	if c.fenced {
 		return
 	}
-	c.note(Note{What: NoteFenced})
+	if !c.leaving {
+		c.note(Note{What: NoteFenced})
+	}
 	for _, id := range inOrder(c.asks) {
 		c.answer(c.asks[id], Answered{Kind: KindUnavailable})
 	}
