@@ -38,6 +38,8 @@
 //	O2, O3  at every grant: the table at etcd names the granter, and no write of its own that gives the partition away is under way
 //	O4, O5  by the origin's log: a load that begins beside another of its key, which it could have waited for, has a cause out of the protocol's list
 //	F3  nobody is declared dead for an outage of etcd's
+//	one  at every grant: the owner has no value that would do
+//	cycle  loads that wait for each other in a ring, over processes, are told so
 //	heal, leak  after the last fault: every partition is owned, balanced within one; every key is had at every node; nothing is remembered
 //
 // TestEveryBrokenRuleIsCaught shows that the judges notice: it switches each rule

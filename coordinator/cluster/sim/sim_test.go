@@ -13,7 +13,7 @@ import (
 func seeds(t *testing.T) uint64 {
 	text, set := os.LookupEnv("CORRAL_SEEDS")
 	if !set {
-		return 300
+		return 100
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -31,7 +31,7 @@ func TestNoSeedBreaksARule(t *testing.T) {
 }
 
 func TestAPlanIsOneTranscript(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(15) {
 		var first, second bytes.Buffer
 		Run(NewPlan(seed), &first)
 		Run(NewPlan(seed), &second)
@@ -53,7 +53,7 @@ func difference(a, b []byte) string {
 }
 
 func TestARunDoesNotDependOnItsTranscript(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		var out bytes.Buffer
 		silent, told := Run(NewPlan(seed), nil), Run(NewPlan(seed), &out)
 		if silent.Traffic != told.Traffic {

@@ -22,3 +22,18 @@ func TestEveryBrokenRuleIsCaught(t *testing.T) {
 		})
 	}
 }
+
+func TestAPlanThatFailsIsShrunkToOneThatBreaksTheSameRule(t *testing.T) {
+	after, f := Caught(core.AcknowledgedAtCommit, within)
+	if after == 0 {
+		t.Fatal("nothing to shrink")
+	}
+	Break(core.AcknowledgedAtCommit)
+	defer Break(core.Whole)
+	plan := NewPlan(f.Seed)
+	small := Shrink(plan)
+	v := Run(small, nil).Violation
+	if v == nil || v.Rule != f.Violation.Rule || len(small.Acts) > len(plan.Acts)/4 {
+		t.Errorf("seed %d breaks %s with %d acts, and is shrunk to %d that break %v", f.Seed, f.Violation.Rule, len(plan.Acts), len(small.Acts), v)
+	}
+}
