@@ -22,6 +22,12 @@ type pendingLease struct {
 	need uint64
 }
 
+// maxGap is how many times H may lie between two renewals of a taker before its
+// timers begin anew. The others have seen no more than it of an outage of that
+// length, 3 H and one H before it, and have renewed before L + g is over. An
+// election of etcd is shorter, and must not make a dead node live longer.
+const maxGap = 3
+
 // maxRenewals is how many renewals without an answer are remembered.
 const maxRenewals = 16
 
@@ -75,7 +81,7 @@ func (c *Core) renewed(e Renewed) {
 			delete(r.nonces, nonce)
 		}
 	}
-	if t0.Sub(r.last) > 2*c.Times.Renew && !broken(TimersNotRestarted) {
+	if t0.Sub(r.last) > maxGap*c.Times.Renew && !broken(TimersNotRestarted) {
 		for _, n := range c.nodes {
 			n.seen = c.now // an outage of ours says nothing about the others
 		}
