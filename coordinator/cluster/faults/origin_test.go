@@ -142,14 +142,6 @@ func (o *origin) awaitCalls(t *testing.T, key string, count int) {
 	await(t, fmt.Sprintf("%d calls for %q", count, key), func() bool { return len(o.calls(key)) >= count })
 }
 
-// wantCalls fails unless there were exactly that many calls for a key.
-func (o *origin) wantCalls(t *testing.T, key string, want int) {
-	t.Helper()
-	if calls := o.calls(key); len(calls) != want {
-		t.Errorf("the origin had %d calls for %q, want %d:\n%s", len(calls), key, want, transcript(calls))
-	}
-}
-
 func transcript(calls []call) string {
 	var b strings.Builder
 	for _, c := range calls {
