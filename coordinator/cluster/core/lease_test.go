@@ -1,6 +1,9 @@
 package core
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestALeaseCountsFromBeforeItsRenewalIsSent(t *testing.T) {
 	p := transcript(t, scene{self: "a", byHand: true}, `
@@ -109,9 +112,9 @@ func TestASilentNodeIsBuriedAfterALeaseAndTheGuard(t *testing.T) {
 func TestANodeThatDoesNotRenewBuriesNobody(t *testing.T) {
 	transcript(t, scene{self: "a", others: "b"}, `
 		silent b
-		+1200ms
+		+800ms
 		renewals fail
-		+999ms
+		+1399ms
 		# its own outage says nothing about the others: it counts anew
 		renewals work
 		+1ms
@@ -216,4 +219,22 @@ func TestATombstoneMattersToWhoOwnsWhat(t *testing.T) {
 	if !p.learnNode(readChange("x/1@12+tombstone")) {
 		t.Error("a node's death changes nothing")
 	}
+}
+
+func TestANodeThatIsDeadAtBirthSaysSo(t *testing.T) {
+	c := New(Config{Self: Node{"a", 1}, Partitions: 1, Times: DefaultTimes()}, Snapshot{Revision: 10, Nodes: []NodeChange{readChange("a/1@9+tombstone")}}, 1)
+	if got := c.Step(1, Tick{}); len(got) != 1 || got[0] != Action(Fenced{}) {
+		t.Errorf("the first Step gave %v, want Fenced", got)
+	}
+	if c.Next() != math.MaxInt64 {
+		t.Errorf("it wants a Tick at %d", c.Next())
+	}
+}
+
+func TestTheTombstoneOfAnEarlierLifeFencesNobody(t *testing.T) {
+	transcript(t, scene{self: "b", others: "a"}, `
+		Changed revision=11 nodes=b/0@11+tombstone
+		Ask id=1 key=k wait=30s
+			→ Answered ask=1 kind=lease flight=0.1.1 life=30s
+	`)
 }

@@ -112,8 +112,14 @@ func (c *Core) catchUp() {
 	}
 	late := c.lagging
 	c.lagging = nil
-	for _, l := range late {
-		c.take(l.from, l.join, l.ends)
+	last := map[waiterID]int{} // of one that came twice the last counts
+	for i, l := range late {
+		last[waiterID{l.from, l.join.Ask}] = i
+	}
+	for i, l := range late {
+		if last[waiterID{l.from, l.join.Ask}] == i {
+			c.take(l.from, l.join, l.ends)
+		}
 	}
 }
 

@@ -191,3 +191,15 @@ func TestWhenTheLeaseLapsesOnlyWhoElsewhereMayAnswerWaitsOn(t *testing.T) {
 			→ 1.9s Answered ask=1 kind=value value=10
 	`)
 }
+
+func TestAJoinThatComesTwiceWaitsOnce(t *testing.T) {
+	p := transcript(t, scene{self: "o", others: "a"}, `
+		a: Join ask=1 key=k gen=1 since=11 wait=30s
+		a: Join ask=1 key=k gen=1 since=11 wait=30s
+		Changed revision=11
+			→ a: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
+	`)
+	if got := p.Sizes(); got != (Sizes{Flights: 1}) {
+		t.Errorf("left over: %+v", got)
+	}
+}

@@ -451,3 +451,31 @@ func TestALapsedAskersRevisionIsTheOwners(t *testing.T) {
 			→ h: Taken flight=0.1.9
 	`)
 }
+
+func TestWhoWaitsForAKeyIsGivenTheOutcomeThatLandsMeanwhile(t *testing.T) {
+	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
+		# a has not heard yet what it is parked on, and names nothing
+		a: Join ask=1 key=k gen=2 since=10 wait=30s
+		h: Rejoin flight=0.1.7 key=k since=10 life=10s
+			→ h: Extended kept=0.1.7
+		h: Outcome flight=0.1.7 key=k kind=value value=10
+		h: End round=1
+		a: End round=1
+			→ (active)
+			→ a: Reply ask=1 kind=value gen=2 flight=0.1.7 value=10
+		a: Took ask=1 flight=0.1.7
+			→ h: Taken flight=0.1.7
+	`)
+}
+
+func TestWhatAFormerOwnerParkedAnAskOnIsToldToTheNewOne(t *testing.T) {
+	transcript(t, scene{self: "a", others: "o m", table: "1:o/1@1"}, `
+		Ask id=1 key=k since=10 wait=30s
+			→ o: Join ask=1 key=k gen=1 since=10 wait=30s
+		Changed revision=11 table=2:m/1@2
+			→ m: Join ask=1 key=k gen=2 since=10 wait=30s
+		# it was under way
+		o: Parked ask=1 flight=0.1.1 holder=o/1
+			→ m: Join ask=1 key=k gen=2 since=10 wait=30s on=0.1.1 holder=o/1
+	`)
+}

@@ -197,3 +197,29 @@ func TestAnOutcomeIsTakenOnlyFromItsHolder(t *testing.T) {
 		b: Outcome flight=9.1.1 key=k kind=value value=10
 	`)
 }
+
+func TestWhatIsKeptIsSeenBeforeAnotherIsGrantedItsKey(t *testing.T) {
+	p := begin(t, scene{self: "o", others: "a b c"})
+	for _, line := range []string{
+		"a: Join ask=1 key=k gen=1 since=10 wait=1s",
+		"b: Join ask=1 key=k gen=1 since=10 wait=30s",
+		"invalidated k 11",
+		"Changed revision=11",
+		"c: Join ask=1 key=k gen=1 since=11 wait=30s",
+	} {
+		p.play(line)
+	}
+	// a's lease ends in the very Step in which c's value is kept.
+	p.now = p.now.Add(readDuration("1s"))
+	p.said.Reset()
+	p.play("c: Outcome flight=0.1.2 key=k kind=value value=11+keep")
+	p.play("Tick")
+	want := "\t\t\t→ 1s Keep key=k value=11+keep\n" +
+		"\t\t\t→ 1s c: Taken flight=0.1.2\n" +
+		"\t\t\t→ 1s (holder lost node=a/1 key=k)\n" +
+		"\t\t\t→ 1s a: Extended void=0.1.1\n" +
+		"\t\t\t→ 1s b: Reply ask=1 kind=value gen=1 value=11+keep\n"
+	if got := p.said.String(); got != want {
+		t.Errorf("the core did\n%swant\n%s", got, want)
+	}
+}

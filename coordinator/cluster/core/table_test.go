@@ -127,7 +127,6 @@ func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
 			→ 400ms Write id=1 table=2:b/1@2 tableRevision=6
 		Wrote id=1 ok table=50
 		Changed revision=50 table=2:b/1@2
-			→ 400ms (lapsed)
 			→ 400ms Write id=2 table=3:b/1@2 tableRevision=50 bury=a/1@11
 		# it owns nothing: its lease is given up before its tombstone is on its way
 		Tick
@@ -135,7 +134,6 @@ func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
 			→ 400ms b: Join ask=2 key=other gen=2 wait=30s lapsed
 		Wrote id=2 ok table=51
 		Changed revision=51 nodes=a/1@51+tombstone
-			→ 400ms (fenced)
 			→ 400ms Answered ask=2 kind=unavailable
 			→ 400ms Lost flight=0.1.1
 			→ 400ms Drained
