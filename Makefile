@@ -33,7 +33,9 @@ unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race $$($(GO) list ./... | grep -v -e /coordinator/cluster -e '/server$$')
 	$(GO) test -race -p 1 ./coordinator/cluster/... ./server # nodes lose their leases where processors are short
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
-	$(GO) test -tags sim ./coordinator/cluster/sim
+	$(GO) test -tags sim ./coordinator/cluster/sim/...
+	@test "$$(id -u)" != 0 || scripts/need ip nft
+	$(GO) test ./coordinator/cluster/faults
 
 model: ## The models of the cluster's protocol, exhaustively, and every rule broken
 	@scripts/model
@@ -73,6 +75,7 @@ bench-cluster: ## Nodes of a cluster beside gRPC, NATS and groupcache, with rati
 soak: ## What takes longer: stress and fuzzing for SOAKTIME
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
 	CORRAL_SOAK=1 $(GO) test -race -run TestFault -timeout $(SOAKTIME) ./httpcache
+	CORRAL_SOAK=1 $(GO) test -v -timeout 60m ./coordinator/cluster/faults
 	scripts/fuzz 30s
 
 docs: ## Write docs/options.md and docs/cache-status.md anew from the code
