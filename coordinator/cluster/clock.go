@@ -26,16 +26,20 @@ type term struct {
 	mono  time.Time // until, on the monotonic clock
 }
 
-// extend makes the tenure end at until; the clock that counts shows at.
-func (t *tenure) extend(at, until core.Time) {
-	if old := t.now.Load(); old != nil && old.until == until {
+// extend makes the tenure end at until. The clock that counts is read last: a
+// process that is stopped between the two readings has less of the lease left,
+// and not more.
+func (t *tenure) extend(until core.Time) {
+	old := t.now.Load()
+	if old == nil && until == 0 || old != nil && old.until == until {
 		return
 	}
-	if until <= at {
+	now := time.Now()
+	left := until.Sub(boottime())
+	if left <= 0 {
 		t.now.Store(nil)
 		return
 	}
-	now, left := time.Now(), until.Sub(at)
 	t.now.Store(&term{until: until, from: now.UnixNano(), wall: now.UnixNano() + int64(left), mono: now.Add(left)})
 }
 

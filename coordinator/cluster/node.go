@@ -108,7 +108,7 @@ func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 	}
 	clear(n.peeked)
 	n.peeked = n.peeked[:0]
-	n.tenure.extend(now, n.core.Until())
+	n.tenure.extend(n.core.Until())
 	if next := n.core.Next(); next != n.wakes {
 		n.wakes = next
 		if next == math.MaxInt64 {
