@@ -146,7 +146,7 @@ func TestATombstoneCountsForTheIncarnationThatItNames(t *testing.T) {
 		Tick
 		Changed revision=12 nodes=b/1@12+tombstone
 		# an older record neither
-		Changed revision=12 nodes=b/2@4+tombstone
+		Changed revision=13 nodes=b/2@4+tombstone
 		Opened peer=b/2
 			→ b: End
 	`)

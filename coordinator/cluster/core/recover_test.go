@@ -479,3 +479,16 @@ func TestWhatAFormerOwnerParkedAnAskOnIsToldToTheNewOne(t *testing.T) {
 			→ m: Join ask=1 key=k gen=2 since=10 wait=30s on=0.1.1 holder=o/1
 	`)
 }
+
+func TestAnOutcomeIsForItsOwnKey(t *testing.T) {
+	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
+		h: Rejoin flight=0.1.7 key=k life=10s outcome=value:10
+		h: End round=1
+		# a names the flight of another key
+		a: Join ask=1 key=other gen=2 wait=30s on=0.1.7 holder=h/1
+		a: End round=1
+			→ (active)
+			→ a: Reply ask=1 kind=lease gen=2 flight=0.2.1 life=30s
+			→ h: Taken flight=0.1.7
+	`)
+}

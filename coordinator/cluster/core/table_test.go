@@ -28,9 +28,11 @@ func TestNodesTakeTurnsToWriteTheTable(t *testing.T) {
 
 func TestANodeLeavesToOthersWhatIsTheirs(t *testing.T) {
 	// b owns both; a may have one, which b alone can give (O1).
-	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1,b/1@1"}, `
-		Changed revision=11 nodes=c/1@11
-		+1s
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1,b/1@1", byHand: true}, `
+		Tick
+		Renewed ok nonce=1 table=6
+			→ (restored)
+		Tick
 	`)
 }
 

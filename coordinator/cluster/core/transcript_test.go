@@ -154,7 +154,10 @@ func (p *play) play(line string) {
 
 // goOn lets the clock go on, by way of every timer.
 func (p *play) goOn(until Time) {
-	for p.Next() <= until {
+	for steps := 0; p.Next() <= until; steps++ {
+		if steps > 1000 {
+			p.t.Fatalf("timers without end at %v", p.now.Sub(p.began))
+		}
 		p.now = max(p.now, p.Next())
 		p.step(Tick{})
 		if p.Next() <= p.now {
