@@ -55,6 +55,9 @@ func (b *bodies) offer(p *parcel, once bool) (end func(), err error) {
 	if len(p.record.Value) > maxValueBytes {
 		return nil, fmt.Errorf("%w: %d bytes, and at most %d are given to other nodes, each of which computes it: give it as a body", errTooLarge, len(p.record.Value), int64(maxValueBytes))
 	}
+	if head := p.headBytes(); head > maxHeadBytes {
+		return nil, fmt.Errorf("%w: its tags and validator have %d bytes, and at most %d are given to other nodes, each of which computes it: give fewer or shorter ones", errTooLarge, head, maxHeadBytes)
+	}
 	if !large && p.body == nil {
 		return func() {}, nil
 	}

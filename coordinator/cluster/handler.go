@@ -91,9 +91,9 @@ func (h handler) answerAtOnce(from core.Node, session uint64, m core.Join) bool 
 		return false
 	}
 	p := v.Payload.(*parcel)
-	if p.body != nil || len(p.record.Value) > inlineBytes {
+	if p.body != nil || len(p.record.Value) > inlineBytes || p.headBytes() > maxHeadBytes {
 		p.drop()
-		return false // it has to be announced
+		return false // it has to be announced, or refused
 	}
 	h.peers.Send(from.Name, session, core.Reply{Ask: m.Ask, Kind: core.KindValue, Gen: m.Gen, Value: v})
 	return true

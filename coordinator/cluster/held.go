@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,6 +103,7 @@ func (n *Node) endLater(end func(), told bool) {
 // Fail implements corral.Lease.
 func (l *lease) Fail(ctx context.Context, cause error, retryAfter time.Duration) error {
 	code, text := corral.EncodeError(cause)
+	text = strings.ToValidUTF8(text[:min(len(text), maxErrorBytes)], "")
 	return l.finish(ctx, core.Done{Kind: core.KindError, Failure: core.Failure{Code: code, Text: text, RetryAfter: retryAfter}})
 }
 

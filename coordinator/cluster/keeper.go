@@ -102,6 +102,9 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 // Join implements corral.Coordinator.
 func (k *keeper) Join(ctx context.Context, r corral.Request) (corral.Answer, error) {
 	n := k.node
+	if size := len(k.name) + len(r.Key); size > maxKeyBytes {
+		return corral.Answer{}, fmt.Errorf("cluster: %w: %.32q… has %d bytes with the name of its cache, and nodes tell each other of at most %d: hash it", corral.ErrInvalidKey, r.Key, size, maxKeyBytes)
+	}
 	for {
 		answered, err := n.ask(ctx, k.name+separator+r.Key, r)
 		if err != nil {

@@ -228,7 +228,7 @@ func (n *Node) sealLocked(v *core.Value, bare bool) error {
 	if p == nil {
 		return nil
 	}
-	if bare && (p.hasBody() || len(p.record.Value) > inlineBytes) {
+	if bare && (p.headBytes() > maxHeadBytes || p.hasBody() || len(p.record.Value) > inlineBytes) {
 		*v = core.Value{}
 		return nil
 	}

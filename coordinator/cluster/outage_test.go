@@ -106,14 +106,11 @@ func TestWhatIsOverALimitIsRefusedAndLessIsServed(t *testing.T) {
 		defer caches[i].Close()
 	}
 	watching(t, nodes)
+	at := large[:maxKeyBytes-len("test")-1]
 	for i := range 8 { // of both nodes' keys
-		key := fmt.Sprint(i, large)
-		ctx := within(t)
-		began := time.Now()
-		_, err := caches[0].Get(ctx, key)
-		t.Logf("a key of 1 MiB of node %s: %v after %v", nodes[0].OwnerOf("test", key), err, time.Since(began))
-		if nodes[0].OwnerOf("test", key) == "b" {
-			break
+		serves(t, caches[0], fmt.Sprint(i, at))
+		if _, err := caches[0].Get(within(t), fmt.Sprint(i, at, "v")); !errors.Is(err, corral.ErrInvalidKey) || !strings.Contains(err.Error(), "at most 65536") {
+			t.Errorf("Get of a key over the limit: %v, want ErrInvalidKey", err)
 		}
 	}
 	if err := caches[0].Invalidate(within(t), large[:maxBatchBytes-8-len("test")]); err != nil {
@@ -132,25 +129,33 @@ func TestAValueThatNobodyTakesIsComputedByEachNode(t *testing.T) {
 	nodes := joinAll(t, 2)
 	var log logged
 	nodes[0].quietly.log = slog.New(slog.NewTextHandler(&log, nil))
-	key := keyOwnedBy(t, nodes, nodes[1])
-	request := corral.Request{Key: key, Wait: time.Minute}
 	holder, waiter := nodes[0].Cache("test").(corral.Keeper), nodes[1].Cache("test").(corral.Keeper)
-	answer, err := holder.Join(within(t), request)
-	if err != nil || answer.Kind != corral.AnswerLease {
-		t.Fatalf("got %v, %v; want a lease", answer.Kind, err)
-	}
-	parkedAnswer := make(chan corral.Answer, 1)
-	go func() {
-		a, _ := waiter.Join(within(t), request)
-		parkedAnswer <- a
-	}()
-	parked(t, nodes[1], 1)
-	err = answer.Lease.Fill(within(t), &corral.Record{Value: make([]byte, maxValueBytes+1), TTL: time.Hour, Outcome: corral.Keep, Revision: nodes[0].Status().Revision})
-	if !errors.Is(err, errTooLarge) {
-		t.Errorf("Fill: %v, want errTooLarge", err)
-	}
-	if got := wait(t, parkedAnswer, "an answer"); got.Kind != corral.AnswerPass {
-		t.Errorf("who waits is told %v, want a pass", got.Kind)
+	for _, row := range []struct {
+		what   string
+		record corral.Record
+	}{
+		{"256 MiB and a byte", corral.Record{Value: make([]byte, maxValueBytes+1)}},
+		{"too many tags", corral.Record{Tags: []string{strings.Repeat("t", maxHeadBytes)}}},
+		{"a validator of 1 MiB", corral.Record{Validator: strings.Repeat("v", 1<<20)}},
+	} {
+		request := corral.Request{Key: keyOwnedBy(t, nodes, nodes[1]) + row.what, Wait: time.Minute}
+		answer, err := holder.Join(within(t), request)
+		if err != nil || answer.Kind != corral.AnswerLease {
+			t.Fatalf("%s: got %v, %v; want a lease", row.what, answer.Kind, err)
+		}
+		told := make(chan corral.Answer, 1)
+		go func() {
+			a, _ := waiter.Join(within(t), request)
+			told <- a
+		}()
+		eventually(t, "another to wait", func() bool { return nodes[0].Status().Waiting+nodes[1].Status().Waiting == 1 })
+		row.record.TTL, row.record.Outcome, row.record.Revision = time.Hour, corral.Keep, nodes[0].Status().Revision
+		if err := answer.Lease.Fill(within(t), &row.record); !errors.Is(err, errTooLarge) {
+			t.Errorf("%s: Fill: %v, want errTooLarge", row.what, err)
+		}
+		if got := wait(t, told, "an answer"); got.Kind != corral.AnswerPass {
+			t.Errorf("%s: who waits is told %v, want a pass", row.what, got.Kind)
+		}
 	}
 	saysOnce(t, &log, "a value is not shared with other nodes")
 }

@@ -21,6 +21,14 @@ const inlineBytes = 64 << 10
 // it is held in memory as a whole, before anybody can say whether it is kept.
 const maxValueBytes = 256 << 20
 
+// What of a request or a record has to fit into one message between nodes, of
+// 1 MiB at most: one that is larger is not sent, and nobody would hear of it.
+const (
+	maxKeyBytes   = 64 << 10
+	maxHeadBytes  = 256 << 10 // tags and validator
+	maxErrorBytes = 16 << 10
+)
+
 // A parcel is a record on its way: core.Value.Payload is one. The record's value
 // is here, or at the node that ref names; its body is always there.
 type parcel struct {
@@ -230,6 +238,15 @@ func recordOf(v core.Value) (*corral.Record, *parcel) {
 
 // hasBody reports whether the record has a body, here or elsewhere.
 func (p *parcel) hasBody() bool { return p.body != nil || p.ref.hasBody }
+
+// headBytes is what the parcel has beside its value and body.
+func (p *parcel) headBytes() int {
+	size := len(p.record.Validator)
+	for _, tag := range p.record.Tags {
+		size += len(tag) + 8
+	}
+	return size
+}
 
 // drop closes a body that nobody has taken.
 func (p *parcel) drop() {
