@@ -129,6 +129,7 @@ func TestTheSecondNodeOfANameRefusesAndTheFirstGoesOn(t *testing.T) {
 	endpoint := startEtcd(t)
 	first := join(t, endpoint, "a", nil)
 	c := open(t, first, new(origin))
+	watching(t, []*Node{first})
 	before := first.Status()
 	err := refusedJoin(t, endpoint, "a", soon, nil)
 	if !errors.Is(err, errName) {
@@ -171,6 +172,7 @@ func TestTwoClustersThatMeetRefuseEachOtherAndServe(t *testing.T) {
 	a := join(t, endpoint, "a", func(c *Config) { c.EtcdPrefix = "/one/"; logTo(&logA)(c) })
 	b := join(t, endpoint, "b", func(c *Config) { c.EtcdPrefix = "/two/"; logTo(&logB)(c) })
 	ca, cb := open(t, a, new(origin)), open(t, b, new(origin))
+	watching(t, []*Node{a, b})
 	astray := b.record
 	astray.Node.Incarnation = b.self.Incarnation
 	putByHand(t, operator(t, endpoint, "/one/"), etcd.NodeKey("b"), encoded(astray.Encode()))
@@ -190,6 +192,7 @@ func TestAnOlderTableIsPassedOver(t *testing.T) {
 	var log logged
 	n := join(t, endpoint, "a", logTo(&log))
 	c := open(t, n, new(origin))
+	watching(t, []*Node{n})
 	by := operator(t, endpoint, "")
 	old, err := etcd.DecodeTable(read(t, by).Keys[etcd.TableKey].Value)
 	if err != nil {
@@ -280,6 +283,7 @@ func TestANodeLeavesWhenATableComesThatItCannotRead(t *testing.T) {
 		n := join(t, endpoint, "a", func(c *Config) { c.EtcdPrefix = prefix; logTo(&log)(c) })
 		o, began, _ := gated()
 		c := open(t, n, o)
+		watching(t, []*Node{n})
 		loading := ask(c, t.Context(), "loading")
 		wait(t, began, "the load")
 		by := operator(t, endpoint, prefix)
@@ -304,6 +308,7 @@ func TestAnotherNodesRecordThatCannotBeReadIsPassedOver(t *testing.T) {
 	var log logged
 	n := join(t, endpoint, "a", logTo(&log))
 	c := open(t, n, new(origin))
+	watching(t, []*Node{n})
 	by := operator(t, endpoint, "")
 	node := etcd.Node{Version: version, NodeRecord: core.NodeRecord{Node: core.Node{Name: "b", Incarnation: 1}, State: core.Live, Weight: 1}}
 	for range 3 {

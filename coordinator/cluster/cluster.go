@@ -155,6 +155,7 @@ func (n *Node) advertised() string {
 // it are closed before. It waits until nothing of the node runs any more.
 func (n *Node) Close() error {
 	n.mu.Lock()
+	n.leaving = true
 	alive := n.ctx.Err() == nil && !n.fenced // who was taken for dead has nothing to give away
 	if alive {
 		n.stepLocked(core.Drain{})

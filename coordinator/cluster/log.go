@@ -45,6 +45,9 @@ func (o *once) say(message string, cause error) {
 func (n *Node) tell(note core.Note) {
 	switch note.What {
 	case core.NoteLapsed:
+		if n.leaving {
+			return // it is given up
+		}
 		n.n.lapses.Add(1)
 		n.log.Warn("the lease of this node has run out: it answers and grants nothing until it is renewed")
 	case core.NoteRestored:
@@ -73,6 +76,9 @@ func (n *Node) tell(note core.Note) {
 	case core.NoteInvalidation:
 		n.quietly.say("an invalidation was acknowledged only once the lease had run out of node "+note.Node.Name, errSilent)
 	case core.NoteFenced:
+		if n.leaving {
+			return // by its own tombstone
+		}
 		n.log.Warn("this node was taken for dead, and begins anew", "incarnation", n.self.Incarnation)
 	}
 }

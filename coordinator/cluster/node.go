@@ -78,6 +78,7 @@ type Node struct {
 	gone     chan struct{} // closed when the node has given everything away
 	fenced   bool          // until a new life has a lease
 	refenced bool          // and that one is dead by now, too
+	leaving  bool          // Close was called
 	doubted  bool          // this machine's clock
 	peeked   []*parcel     // with bodies, in this step
 	places   map[string]peer.Place

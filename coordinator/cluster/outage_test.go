@@ -282,9 +282,10 @@ func descriptors(t testing.TB) int {
 func TestANodeThatHasLeftLeavesNothing(t *testing.T) {
 	endpoint := startEtcd(t)
 	keep := join(t, endpoint, "keep", nil)
+	var log logged
 	before, open0 := goleak.IgnoreCurrent(), 0
 	for i := range 20 {
-		n := join(t, endpoint, "z", func(c *Config) { c.Dir = t.TempDir() })
+		n := join(t, endpoint, "z", func(c *Config) { c.Dir = t.TempDir(); logTo(&log)(c) })
 		c := open(t, n, new(origin))
 		watching(t, []*Node{n})
 		if _, err := c.Get(within(t), "k"); err != nil {
@@ -303,6 +304,9 @@ func TestANodeThatHasLeftLeavesNothing(t *testing.T) {
 	}
 	if now := descriptors(t); now > open0+3 {
 		t.Errorf("%d descriptors, and %d after the third round", now, open0)
+	}
+	if strings.Contains(log.String(), "taken for dead") || strings.Contains(log.String(), "has run out") {
+		t.Errorf("nodes that left complain:\n%s", &log)
 	}
 	keep.Close()
 	if err := goleak.Find(before); err != nil {
