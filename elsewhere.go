@@ -1,6 +1,9 @@
 package corral
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // A process whose Keeper does not stand may not answer from what it has: what
 // it has applied may lie behind an invalidation that others have acknowledged.
@@ -15,6 +18,9 @@ import "fmt"
 
 // stands reports whether this process may answer from what it has.
 func (c *Cache[V]) stands() bool { return c.keeper == nil || c.keeper.Standing() }
+
+// mayAnswer is stands, for a call that can wait for it.
+func (c *Cache[V]) mayAnswer(ctx context.Context) bool { return c.stands() || c.keeper.Await(ctx) }
 
 // attach makes a keeper the cache's own.
 func (c *Cache[V]) attach(keeper Keeper) error {

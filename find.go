@@ -37,7 +37,7 @@ func (f *found[V]) letBodyGo() {
 
 // query is a call, at the moment of its arrival.
 func (c *Cache[V]) query(ctx context.Context, key string, loader Loader[V], d demand) query[V] {
-	lapsed := !c.stands() // C2: before s is read
+	lapsed := !c.mayAnswer(ctx) // C2: before s is read
 	return query[V]{
 		ctx: ctx, key: key, loader: loader, demand: d, parent: runOf(ctx), lapsed: lapsed,
 		since: c.rules.applied.Load(), arrived: c.lastFlight.Load(),

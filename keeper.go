@@ -27,6 +27,11 @@ type Keeper interface {
 	// moment of the call. Every Get asks, so it costs no more than reading a
 	// clock, and never blocks. It may be called before Attach has returned.
 	Standing() bool
+	// Await is asked when Standing has reported false: where the process is
+	// about to stand (it has just begun, or was just woken) it waits for that,
+	// for a second or so and no longer than ctx lasts. It reports whether the
+	// process stands now. Elsewhere it reports false at once.
+	Await(ctx context.Context) bool
 }
 
 // A Shelf is what a Keeper sees of a cache. Its methods may be called from any

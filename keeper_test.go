@@ -18,6 +18,7 @@ type kept struct {
 	*rig
 	shelf    corral.Shelf
 	standing func() bool
+	await    func(context.Context) bool // nil: nothing is about to change
 }
 
 // scriptedKeeper is the rig's Script, and says of itself what a test says.
@@ -27,6 +28,13 @@ type scriptedKeeper struct {
 }
 
 func (s scriptedKeeper) Standing() bool { return s.k.standing() }
+
+func (s scriptedKeeper) Await(ctx context.Context) bool {
+	if s.k.await == nil {
+		return false
+	}
+	return s.k.await(ctx)
+}
 
 func (s scriptedKeeper) Attach(shelf corral.Shelf) (func(), error) {
 	s.k.log.Add("attach")
@@ -98,7 +106,25 @@ type refusingKeeper struct {
 }
 
 func (k refusingKeeper) Standing() bool                      { return true }
+func (k refusingKeeper) Await(context.Context) bool          { return true }
 func (k refusingKeeper) Attach(corral.Shelf) (func(), error) { return nil, k.refuse() }
+
+func TestACallWaitsForAProcessThatIsAboutToStandAndIsAnsweredByIt(t *testing.T) {
+	withKeeper(t, nil, func(t *testing.T, k *kept) {
+		k.Set(t.Context(), "a", corral.Item[string]{Value: "kept"})
+		k.stand(false)
+		k.await = func(context.Context) bool {
+			time.Sleep(100 * time.Millisecond)
+			k.stand(true)
+			return true
+		}
+		began := time.Now()
+		got, err := k.Get(t.Context(), "a")
+		if err != nil || got != "kept" || time.Since(began) != 100*time.Millisecond {
+			t.Fatalf("got %q, %v after %v; want what is kept, after 100ms", got, err, time.Since(began))
+		}
+	})
+}
 
 // everyGet are the calls that give values.
 var everyGet = map[string]func(k *kept, key string) (string, error){

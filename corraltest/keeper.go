@@ -53,6 +53,9 @@ func (k *Keeper) Standing() bool {
 	return !k.lapsed.Load()
 }
 
+// Await reports Standing: nothing is about to change.
+func (k *Keeper) Await(context.Context) bool { return k.Standing() }
+
 // Lapse makes the process one that may not answer, until Stand.
 func (k *Keeper) Lapse() { k.lapsed.Store(true) }
 

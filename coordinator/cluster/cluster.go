@@ -31,7 +31,7 @@ func Join(ctx context.Context, config Config) (*Node, error) {
 		config: config, log: config.Log, quietly: once{log: config.Log}, times: core.DefaultTimes(),
 		bodies: bodies{of: map[uint64]*served{}}, records: map[string]core.NodeChange{}, places: map[string]peer.Place{},
 		calls: map[uint64]chan core.Answered{}, leases: map[core.Flight]*lease{}, acks: map[uint64]*ack{},
-		reborn: make(chan struct{}), gone: make(chan struct{}), unlock: func() {},
+		reborn: make(chan struct{}), stood: make(chan struct{}), gone: make(chan struct{}), unlock: func() {},
 	}
 	if len(config.Etcd) > 0 {
 		n.times = core.ExternalTimes()

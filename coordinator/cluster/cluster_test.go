@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/codec"
 )
 
 func TestThreeNodesComputeAColdKeyOnce(t *testing.T) {
@@ -45,6 +46,24 @@ func TestNobodyIsGivenWhatWasInvalidatedOnAnotherNode(t *testing.T) {
 		}
 		if err := caches[round%3].Invalidate(t.Context(), "k"); err != nil {
 			t.Fatalf("round %d: Invalidate: %v", round, err)
+		}
+	}
+}
+
+func TestTheFirstGetOfACacheIsAnswered(t *testing.T) {
+	n := join(t, startEtcd(t), "a", nil)
+	for i := range 20 {
+		o := &origin{}
+		c, err := corral.New(corral.LoaderFunc[[]byte](o.Load), corral.Options[[]byte]{
+			MaxBytes: 1 << 20, TTL: time.Hour, Codec: codec.Bytes{}, Coordinator: n.Cache(fmt.Sprint(i)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Get(t.Context(), "k")
+		c.Close()
+		if err != nil || string(got) != "k#1" {
+			t.Fatalf("cache %d: got %q, %v; want k#1", i, got, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -69,6 +70,29 @@ func (k *keeper) Attach(shelf corral.Shelf) (detach func(), err error) {
 // Standing implements corral.Keeper.
 func (k *keeper) Standing() bool { return k.watching.Load() && k.node.tenure.standing() }
 
+// awaitLimit is for how long a call waits for a node that is about to stand.
+const awaitLimit = time.Second
+
+// Await implements corral.Keeper.
+func (k *keeper) Await(ctx context.Context) bool {
+	n := k.node
+	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
+	defer cancel()
+	for {
+		n.mu.Lock()
+		stood, soon := n.stood, n.ctx.Err() == nil && (!k.watching.Load() && k.attached.Load() || n.fenced || n.core.LapsedFor(boottime()) <= n.times.Renew)
+		n.mu.Unlock()
+		if k.Standing() || !soon {
+			return k.Standing()
+		}
+		select {
+		case <-stood:
+		case <-ctx.Done():
+			return k.Standing()
+		}
+	}
+}
+
 // Watch implements corral.Coordinator. It begins with everything, for what this
 // cache has missed is not known.
 func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
@@ -81,6 +105,9 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 	k.apply = apply
 	apply(corral.Invalidation{Revision: n.applied.Load(), Target: corral.Target{All: true}})
 	k.watching.Store(k.shelf != nil)
+	n.mu.Lock()
+	n.stoodLocked()
+	n.mu.Unlock()
 	n.deliver.Unlock()
 
 	var err error

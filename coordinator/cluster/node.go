@@ -75,6 +75,8 @@ type Node struct {
 	timer    *time.Timer
 	wakes    core.Time
 	reborn   chan struct{} // closed when a fenced node has a new incarnation
+	stands   bool          // at the last step
+	stood    chan struct{} // closed when that changes, or a cache begins to watch
 	gone     chan struct{} // closed when the node has given everything away
 	fenced   bool          // until a new life has a lease
 	refenced bool          // and that one is dead by now, too
@@ -110,6 +112,10 @@ func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 	clear(n.peeked)
 	n.peeked = n.peeked[:0]
 	n.tenure.extend(n.core.Until())
+	if n.core.Standing(now) != n.stands {
+		n.stands = !n.stands
+		n.stoodLocked()
+	}
 	if next := n.core.Next(); next != n.wakes {
 		n.wakes = next
 		if next == math.MaxInt64 {
@@ -118,6 +124,12 @@ func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 			n.timer.Reset(max(next.Sub(now), 0))
 		}
 	}
+}
+
+// stoodLocked wakes those who wait for the node to stand: they look again.
+func (n *Node) stoodLocked() {
+	close(n.stood)
+	n.stood = make(chan struct{})
 }
 
 // tick is the timer's function.

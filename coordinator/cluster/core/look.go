@@ -18,6 +18,14 @@ func (c *Core) Peers(now Time) []Peer {
 	return peers
 }
 
+// LapsedFor is for how long the node's lease has been out, 0 if it is not.
+func (c *Core) LapsedFor(now Time) time.Duration {
+	if c.restored == 0 {
+		return 0
+	}
+	return now.Sub(c.restored)
+}
+
 // Shares is how many partitions each node owns.
 func (c *Core) Shares() map[Node]int {
 	shares := map[Node]int{}

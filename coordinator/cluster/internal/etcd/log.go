@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -39,9 +41,29 @@ func (c *slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *za
 	return checked
 }
 
+// expected are messages that say nothing to whoever runs Corral, as it is built.
+var expected = map[string]bool{
+	"Running http and grpc server on single port. This is not recommended for production.": true,
+	"simple token is not cryptographically signed":                                         true,
+}
+
+// closing are the words in what etcd says of its own listeners when it is
+// stopped.
+var closing = []string{"use of closed network connection", "mux: server closed", "http: Server closed"}
+
+func passedOver(message string, attrs []slog.Attr) bool {
+	return expected[message] || slices.ContainsFunc(attrs, func(a slog.Attr) bool {
+		return a.Key == "error" && slices.ContainsFunc(closing, func(words string) bool { return strings.Contains(a.Value.String(), words) })
+	})
+}
+
 func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	attrs := attributes(fields)
+	if passedOver(entry.Message, attrs) {
+		return nil
+	}
 	record := slog.NewRecord(entry.Time, slogLevel(entry.Level), "etcd: "+entry.Message, entry.Caller.PC)
-	record.AddAttrs(attributes(fields)...)
+	record.AddAttrs(attrs...)
 	return c.log.Handle(context.Background(), record)
 }
 
