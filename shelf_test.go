@@ -550,10 +550,10 @@ func TestTheShelfIsUsedUnderTheKeepersLock(t *testing.T) { // S3
 		k.standing = func() bool { locked(func() {}); return true }
 	}, func(t *testing.T, k *kept) {
 		locked(func() { k.keep("a", text("one")) })
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		locked(func() { k.keep("a", text("two")); k.wantPeek(ofA, "two") })
 		record, body := arriving("header")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		locked(func() { k.keep("a", record) })
 		body.end(nil)
 		synctest.Wait()

@@ -220,7 +220,10 @@ func (n *Node) changed(e core.Changed) {
 		n.records[c.Name] = c
 	}
 	if e.Table != nil && (n.agreed.Table == nil || e.Table.Epoch > n.agreed.Table.Epoch) { // C4, also over lives
-		n.agreed.Table, n.agreed.TableRevision = e.Table, e.Revision
+		n.agreed.Table = e.Table
+	}
+	if e.Table != nil {
+		n.agreed.TableRevision = e.Revision // which is what writes compare with, whatever it is
 	}
 	n.stepLocked(e)
 	n.placeLocked(e.Nodes)

@@ -18,7 +18,7 @@ type keeper struct {
 	name     string
 	shelf    corral.Shelf
 	attached atomic.Bool
-	watching atomic.Bool // apply may be called, and everything up to applied was
+	watched  atomic.Pointer[corral.Shelf] // while everything up to applied has been applied to it; else nil
 	apply    func(corral.Invalidation)
 }
 
@@ -68,7 +68,15 @@ func (k *keeper) Attach(shelf corral.Shelf) (detach func(), err error) {
 }
 
 // Standing implements corral.Keeper.
-func (k *keeper) Standing() bool { return k.watching.Load() && k.node.tenure.standing() }
+func (k *keeper) Standing() bool { return k.watched.Load() != nil && k.node.tenure.standing() }
+
+// view is the cache, while it hears of invalidations; else nil.
+func (k *keeper) view() corral.Shelf {
+	if shelf := k.watched.Load(); shelf != nil {
+		return *shelf
+	}
+	return nil
+}
 
 // awaitLimit is for how long a call waits for a node that is about to stand.
 const awaitLimit = time.Second
@@ -80,7 +88,7 @@ func (k *keeper) Await(ctx context.Context) bool {
 	defer cancel()
 	for {
 		n.mu.Lock()
-		stood, soon := n.stood, n.ctx.Err() == nil && (!k.watching.Load() && k.attached.Load() || n.fenced || n.core.LapsedFor(boottime()) <= n.times.Renew)
+		stood, soon := n.stood, n.ctx.Err() == nil && (k.watched.Load() == nil && k.attached.Load() || n.fenced || n.core.LapsedFor(boottime()) <= n.times.Renew)
 		n.mu.Unlock()
 		if k.Standing() || !soon {
 			return k.Standing()
@@ -104,7 +112,10 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 	}
 	k.apply = apply
 	apply(corral.Invalidation{Revision: n.applied.Load(), Target: corral.Target{All: true}})
-	k.watching.Store(k.shelf != nil)
+	if k.attached.Load() {
+		shelf := k.shelf
+		k.watched.Store(&shelf)
+	}
 	n.mu.Lock()
 	n.stoodLocked()
 	n.mu.Unlock()
@@ -120,7 +131,7 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 	n.deliver.Lock()
 	defer n.deliver.Unlock()
 	n.mu.Lock() // who peeks has finished
-	k.watching.Store(false)
+	k.watched.Store(nil)
 	n.mu.Unlock()
 	k.apply = nil
 	return err
@@ -254,7 +265,11 @@ func (k *keeper) peekKept(key string, p *parcel, record *corral.Record) *corral.
 	if !kept {
 		return nil
 	}
-	return k.shelf.Peek(k.node.ctx, corral.Request{Key: key, Revision: record.Revision, Behind: nobody})
+	shelf := k.view()
+	if shelf == nil {
+		return nil
+	}
+	return shelf.Peek(k.node.ctx, corral.Request{Key: key, Revision: record.Revision, Behind: nobody})
 }
 
 // valueAnswer is a value, fetched if it was too large to come with the answer.

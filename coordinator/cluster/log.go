@@ -11,8 +11,8 @@ import (
 
 // counters are what Status shows beside the state.
 type counters struct {
-	values, leases, unsent, renewals, renewalsFailed, writes, invalidations atomic.Uint64
-	holderLost, superseded, lateRejoins, voidOutcomes, buried, lapses       atomic.Uint64
+	values, leases, unsent, renewals, renewalsFailed, invalidations   atomic.Uint64
+	holderLost, superseded, lateRejoins, voidOutcomes, buried, lapses atomic.Uint64
 }
 
 // logEvery is how often the same complaint is repeated.

@@ -306,7 +306,7 @@ func (n *Node) keepLocked(a core.Keep) {
 	if p.ref.hasBody {
 		record.Body, record.BodySize = n.fetch(n.ctx, p.ref, p.ref.valueSize), p.ref.bodySize
 	}
-	if err := k.shelf.Keep(key, record); err != nil {
+	if err := k.view().Keep(key, record); err != nil {
 		n.quietly.say("a value of another node is not kept, cache "+k.name, err)
 		return
 	}

@@ -17,7 +17,7 @@ const separator = "\x00"
 func (n *Node) keeperOf(composite string) (*keeper, string) {
 	name, key, _ := strings.Cut(composite, separator)
 	k := n.openKeeper(name)
-	if k == nil || !k.watching.Load() {
+	if k == nil || k.view() == nil {
 		return nil, key
 	}
 	return k, key
@@ -44,7 +44,11 @@ func (s shelves) peek(composite string, since uint64, fresh, noStale bool) (core
 	if k == nil {
 		return core.Value{}, false
 	}
-	record := k.shelf.Peek(s.ctx, corral.Request{Key: key, Revision: max(since, s.applied.Load()), Fresh: fresh, NoStale: noStale, Behind: nobody})
+	shelf := k.view()
+	if shelf == nil {
+		return core.Value{}, false
+	}
+	record := shelf.Peek(s.ctx, corral.Request{Key: key, Revision: max(since, s.applied.Load()), Fresh: fresh, NoStale: noStale, Behind: nobody})
 	if record == nil {
 		return core.Value{}, false
 	}
@@ -59,8 +63,10 @@ func (s shelves) Untouched(composite string, tags []string, v, since uint64) boo
 		return true
 	}
 	name, key, _ := strings.Cut(composite, separator)
-	if k := s.openKeeper(name); k != nil && k.watching.Load() {
-		return k.shelf.Untouched(key, tags, v, since)
+	if k := s.openKeeper(name); k != nil {
+		if shelf := k.view(); shelf != nil {
+			return shelf.Untouched(key, tags, v, since)
+		}
 	}
 	return s.quiet.untouched(name, v)
 }

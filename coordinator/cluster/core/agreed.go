@@ -110,11 +110,16 @@ func (c *Core) buried(n *node) {
 
 // learnTable takes in a newer table.
 func (c *Core) learnTable(t *Table, revision uint64) {
-	if revision <= c.tableRev || c.table != nil && t.Epoch <= c.table.Epoch || len(t.Owner) != c.Partitions {
+	if revision <= c.tableRev || len(t.Owner) != c.Partitions {
 		c.note(Note{What: NoteOldTable})
 		return
 	}
-	c.table, c.tableRev = t, revision
+	if c.table != nil && t.Epoch <= c.table.Epoch { // C4: put back, or written by hand
+		c.note(Note{What: NoteOldTable})
+		c.tableRev, c.overwritten = revision, true // and it is written over
+		return
+	}
+	c.table, c.tableRev, c.overwritten = t, revision, false
 	moved := map[uint32]bool{}
 	var gained []PartGen
 	for p := range c.routes {

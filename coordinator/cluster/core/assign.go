@@ -58,7 +58,7 @@ func (c *Core) propose() {
 		bury = append(bury, Burial{c.Self, self.revision})
 	}
 	next, gives := c.nextTable(dead)
-	if next == nil && len(bury) == 0 {
+	if next == nil && len(bury) == 0 && !c.overwritten {
 		return
 	}
 	if next == nil { // nobody's partitions change, but the record does

@@ -104,7 +104,9 @@ type Core struct {
 	nodes    map[string]*node
 	table    *Table
 	tableRev uint64
-	routes   []route
+	// overwritten: what stands at tableRev is an older table than table.
+	overwritten bool
+	routes      []route
 
 	// The node's own lease (lease.go).
 	until     Time // leased before this instant

@@ -133,7 +133,8 @@ type Done struct {
 type NobodyHere struct{ Flight Flight }
 
 // Committed says at which revision an invalidation stands in the log.
-// Acknowledged follows.
+// Acknowledged follows, unless the core is fenced: then it is the next one's to
+// be told of.
 type Committed struct {
 	ID       uint64
 	Revision uint64

@@ -109,6 +109,7 @@ func TestATableThatIsNotNewerIsPassedOver(t *testing.T) {
 	transcript(t, scene{self: "a", others: "b", table: "5:a/1@3"}, `
 		Changed revision=11 table=5:b/1@4
 			→ (old table)
+			→ Write id=1 table=6:a/1@3 tableRevision=11
 		Changed revision=12 table=6:b/1@4,b/1@1
 			→ (old table)
 		# a newer one counts, but not where a partition's generation has not grown

@@ -138,11 +138,6 @@ func (j *judge) unanswered(p *process, f *flight) {
 	j.fail("C5", "%v: ask %d of %s is not answered by its deadline, and %v was there all the time", p.node, f.number, plain(f.key), owner.process.node)
 }
 
-// recently reports whether the process's machine was paused in the last d.
-func (p *process) recently(d time.Duration) bool {
-	return overlap(p.machine.pauses, p.world.now-d, p.world.now) > 0
-}
-
 func (j *judge) died(p *process) { delete(j.giving, p) }
 
 func (j *judge) noted(p *process, n core.Note) { j.notes[n.What]++ }
