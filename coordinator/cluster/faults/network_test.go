@@ -37,7 +37,7 @@ func newNetwork(t *testing.T) *network {
 	}
 	for _, command := range []string{"ip", "nft"} {
 		if _, err := exec.LookPath(command); err != nil {
-			t.Skipf("%s is missing: scripts/need %[1]s installs it", command)
+			t.Fatalf("%s is missing: scripts/need %[1]s installs it", command)
 		}
 	}
 	sweepNamespaces()
