@@ -242,7 +242,12 @@ func (f *fleet) want(g got, code int, body string) {
 
 func (f *fleet) wantCalls(path string, want int) {
 	f.Helper()
-	if calls := f.origin.calls(path); calls != want && (calls < want || !f.lapsed()) {
+	calls := f.origin.calls(path)
+	switch {
+	case calls == want:
+	case calls > want && f.lapsed():
+		f.Logf("the origin was asked for %s %d times instead of %d: let pass, because the lease of a node had run out", path, calls, want)
+	default:
 		f.Errorf("the origin was asked for %s %d times, want %d", path, calls, want)
 	}
 }
