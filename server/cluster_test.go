@@ -139,12 +139,16 @@ func (f *fleet) connected() {
 	deadline := time.Now().Add(soon)
 	for i, site := range f.sites {
 		for {
-			status, owners := site.node.Status(), map[string]bool{}
+			status, owners := site.node.Status(), map[string]int{}
 			for _, p := range site.node.Table() {
-				owners[p.Owner] = true
+				owners[p.Owner]++
+			}
+			least, most := status.Partitions, 0
+			for _, owned := range owners {
+				least, most = min(least, owned), max(most, owned)
 			}
 			code, _ := get(f.T, client(f.T, false), f.nodes[i].AdminURL()+"/readyz")
-			if status.Streams() == len(f.sites)-1 && len(owners) == len(f.sites) && code == http.StatusOK {
+			if status.Streams() == len(f.sites)-1 && len(owners) == len(f.sites) && most-least <= 1 && code == http.StatusOK {
 				break
 			}
 			if time.Now().After(deadline) {

@@ -119,8 +119,12 @@ func connected(t testing.TB, nodes []*Node) {
 			for _, p := range n.Table() {
 				owners[p.Owner]++
 			}
-			if s.Streams() == len(nodes)-1 && len(owners) == len(nodes) {
-				break
+			least, most := len(n.Table()), 0
+			for _, owned := range owners {
+				least, most = min(least, owned), max(most, owned)
+			}
+			if s.Streams() == len(nodes)-1 && len(owners) == len(nodes) && most-least <= 1 {
+				break // and nothing moves any more
 			}
 			if err := pause(ctx, 10*time.Millisecond); err != nil {
 				t.Fatalf("node %s has %d streams, and partitions are owned like this: %v", n.config.Name, s.Streams(), owners)
