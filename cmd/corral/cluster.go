@@ -34,7 +34,7 @@ const maxAnswer = 16 << 20
 
 // An adminClient asks the admin listener of a node.
 type adminClient struct {
-	Admin string `name:"admin" flagonly:"" default:"http://127.0.0.1:9090" placeholder:"URL" help:"Admin listener of a node; else ${default}."`
+	Admin string `name:"admin" flagonly:"" default:"http://127.0.0.1:9090" placeholder:"URL" help:"Admin listener of a node, as URL or host:port; else ${default}."`
 	Token string `name:"token-file" flagonly:"" placeholder:"FILE" help:"File of the token that it asks for."`
 	CA    string `name:"ca" flagonly:"" placeholder:"FILE" help:"PEM file of the authorities of its certificate, where it is none of the machine's."`
 	Cert  string `name:"cert" flagonly:"" placeholder:"FILE" help:"PEM file of a certificate to show it."`
@@ -61,8 +61,17 @@ func (a *adminClient) get(s *session, path string, into any) (show bool, err err
 	return true, nil
 }
 
+// url is the listener's, also where only host:port was given, as to admin.listen.
+func (a *adminClient) url() string {
+	url := strings.TrimSuffix(a.Admin, "/")
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
+	return url
+}
+
 func (a *adminClient) ask(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(a.Admin, "/")+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url()+path, nil)
 	if err != nil {
 		return nil, err
 	}

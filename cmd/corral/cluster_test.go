@@ -45,6 +45,7 @@ func TestClusterCommandsShowWhatANodeAnswers(t *testing.T) {
 		{append([]string{"status"}, with...), 0, []string{"U, seen by node a", "for 1.5s more", "5 of 8", "a/2   live      itself  200ms ago", "b/1   draining  open    90ms ago", "holder_lost      3"}},
 		{append([]string{"table"}, with...), 0, []string{"table 4 with 5 partitions", "a       3     60.0%  0-1, 3", "b       1     20.0%  2", "nobody  1     20.0%  4"}},
 		{append([]string{"owner", "http://w/?a"}, with...), 0, []string{"b\n"}},
+		{[]string{"owner", "http://w/?a", "--admin", admin.Listener.Addr().String(), "--token-file", token}, 0, []string{"b\n"}},
 		{append([]string{"owner", "http://nobody/"}, with...), 1, []string{`nobody owns "GET k"`}},
 		{append([]string{"status", "--json"}, with...), 0, []string{`{"cluster":"U",`}},
 		{[]string{"status", "--admin", admin.URL}, 1, []string{"401 Unauthorized: send the token"}},
