@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,9 +159,11 @@ func (d *node) logged() string {
 	return d.log.String()
 }
 
-// acquaint tells all nodes of each other, and waits for what comes of it.
+// acquaint tells all nodes of each other, and waits for what comes of it. Who is
+// called hears of who calls first: else that one is told to come again, later.
 func acquaint(nodes ...*node) {
-	for _, d := range nodes {
+	called := slices.SortedFunc(slices.Values(nodes), func(a, b *node) int { return strings.Compare(b.self.Name, a.self.Name) })
+	for _, d := range called {
 		d.SetPeers(places(nodes...))
 	}
 	synctest.Wait()
