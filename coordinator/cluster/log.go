@@ -69,8 +69,6 @@ func (n *Node) tell(note core.Note) {
 		n.n.voidOutcomes.Add(1)
 	case core.NoteUnreachable:
 		n.quietly.say("the owner of keys cannot be reached: node "+note.Node.Name, errUnreachable)
-	case core.NoteMalformed:
-		n.quietly.say("what makes no sense was passed over, from node "+note.Node.Name, errMalformed)
 	case core.NoteOldTable:
 		n.quietly.say("a table that is not newer than the one in force was passed over: was etcd put back from a backup?", errMalformed)
 	case core.NoteInvalidation:

@@ -98,10 +98,8 @@ const (
 	NoteLateRejoin                   // a lease of Key was presented after recovery, and adopted
 	NoteVoidOutcome                  // an outcome of Key came from Node under a void lease
 	NoteUnreachable                  // Node, an owner, could not be reached in time for Key
-	NoteClockRate                    // Node's clock and this node's differ by more than the tolerance
 	NoteFenced                       // this incarnation was declared dead
 	NoteOldTable                     // a table that is not newer than the one in force was passed over
-	NoteMalformed                    // Node sent what makes no sense; it was ignored
 	NoteInvalidation                 // an invalidation was acknowledged only after the wait for a silent Node
 )
 

@@ -203,7 +203,6 @@ func (c *Core) closed(e Closed) {
 			w.adrift = true
 		}
 	}
-	c.lagging = deleteFrom(c.lagging, n.Node)
-	c.awaiting = deleteAwaited(c.awaiting, n.Node)
+	c.forgetUnanswered(n.Node)
 	c.unsend(n.Node)
 }

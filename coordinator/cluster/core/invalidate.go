@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // An invalidation waits until no node can answer from what it concerns: each has
 // applied it, is dead, or has lost its lease.
 type invalidation struct {
@@ -93,12 +95,9 @@ func (c *Core) whenApplied(from Node, revision uint64) {
 	}
 }
 
-func deleteAwaited(list []awaited, from Node) []awaited {
-	kept := list[:0]
-	for _, a := range list {
-		if a.from != from {
-			kept = append(kept, a)
-		}
-	}
-	return kept
+// forgetUnanswered drops what a node has sent that could not be answered yet: it
+// lagged here, or asks for a revision that is still to come.
+func (c *Core) forgetUnanswered(from Node) {
+	c.lagging = slices.DeleteFunc(c.lagging, func(l lagging) bool { return l.from == from })
+	c.awaiting = slices.DeleteFunc(c.awaiting, func(a awaited) bool { return a.from == from })
 }

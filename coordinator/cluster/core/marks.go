@@ -37,8 +37,8 @@ func (m *marks) put(c *Core, key string, at mark, lasts time.Duration) {
 	if len(m.queue) > 2*c.Limits.Marks {
 		m.tidy()
 	}
-	c.timers.set_++
-	at.order, at.until = c.timers.set_, c.now.Add(lasts)
+	c.timers.count++
+	at.order, at.until = c.timers.count, c.now.Add(lasts)
 	m.of[key] = at
 	m.queue = append(m.queue, marked{key, at.order})
 	c.timers.set(at.until, timer{kind: markTimer})

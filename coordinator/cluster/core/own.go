@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A part is a partition at this node.
 //
@@ -98,14 +101,13 @@ func (c *Core) take(from Node, m Join, ends Time) {
 
 // catchUp looks again at what lagged.
 func (c *Core) catchUp() {
-	for i := 0; i < len(c.awaiting); {
-		if a := c.awaiting[i]; a.revision <= c.applied {
-			c.send(a.from, HasApplied{a.revision})
-			c.awaiting = append(c.awaiting[:i], c.awaiting[i+1:]...)
-			continue
+	c.awaiting = slices.DeleteFunc(c.awaiting, func(a awaited) bool {
+		if a.revision > c.applied {
+			return false
 		}
-		i++
-	}
+		c.send(a.from, HasApplied{a.revision})
+		return true
+	})
 	late := c.lagging
 	c.lagging = nil
 	last := map[waiterID]int{} // of one that came twice the last counts
@@ -117,17 +119,6 @@ func (c *Core) catchUp() {
 			c.take(l.from, l.join, l.ends)
 		}
 	}
-}
-
-func deleteFrom(late []lagging, from Node) []lagging {
-	kept := late[:0]
-	for _, l := range late {
-		if l.from != from {
-			kept = append(kept, l)
-		}
-	}
-	clear(late[len(kept):])
-	return kept
 }
 
 // admit serves a waiter of a partition of ours, or makes it wait until that is

@@ -8,8 +8,8 @@ import (
 // timers wake the core. A timer that is not wanted any more fires and finds
 // nothing to do; one whose instant has moved on is set again when it fires.
 type timers struct {
-	heap timerHeap
-	set_ uint64
+	heap  timerHeap
+	count uint64
 }
 
 type timerKind uint8
@@ -39,8 +39,8 @@ type timer struct {
 }
 
 func (t *timers) set(at Time, what timer) {
-	t.set_++
-	what.at, what.order = at, t.set_
+	t.count++
+	what.at, what.order = at, t.count
 	heap.Push(&t.heap, what)
 }
 
@@ -78,7 +78,7 @@ func (h *timerHeap) Pop() any {
 // expire looks at what the clock has brought. Timers that are set meanwhile for
 // an instant that has come wait for the next Step, so that it ends.
 func (c *Core) expire() {
-	last := c.timers.set_
+	last := c.timers.count
 	for !c.fenced {
 		if len(c.timers.heap) > 0 && c.timers.heap[0].order > last {
 			return

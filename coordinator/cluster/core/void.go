@@ -109,8 +109,7 @@ func (c *Core) voidHolder(who Node) {
 
 // forgetWaiters drops the Joins of an incarnation that is dead.
 func (c *Core) forgetWaiters(who Node) {
-	c.lagging = deleteFrom(c.lagging, who)
-	c.awaiting = deleteAwaited(c.awaiting, who)
+	c.forgetUnanswered(who)
 	for _, w := range c.waitersOf(who, false) {
 		c.strike(w)
 		c.mayBeUnwanted(w.flight)

@@ -25,7 +25,7 @@ var messages = types(Join{}, Leave{}, Reply{}, Parked{}, Took{}, Outcome{}, Take
 	Recover{}, Rejoin{}, End{}, Applied{}, HasApplied{}, Probe{}, Cycle{})
 
 var notes = [...]string{"lapsed", "restored", "buried", "took over", "active", "holder lost", "superseded", "late rejoin", "void outcome",
-	"unreachable", "clock rate", "fenced", "old table", "malformed", "invalidation"}
+	"unreachable", "fenced", "old table", "invalidation"}
 
 func types(of ...any) map[string]reflect.Type {
 	named := map[string]reflect.Type{}

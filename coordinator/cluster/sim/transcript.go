@@ -93,6 +93,6 @@ var notes = map[core.NoteKind]string{
 	core.NoteLapsed: "lapsed", core.NoteRestored: "restored", core.NoteBuried: "buried", core.NoteTookOver: "took over",
 	core.NoteActive: "active", core.NoteHolderLost: "holder lost", core.NoteSuperseded: "superseded",
 	core.NoteLateRejoin: "late rejoin", core.NoteVoidOutcome: "void outcome", core.NoteUnreachable: "unreachable",
-	core.NoteClockRate: "clock rate", core.NoteFenced: "fenced", core.NoteOldTable: "old table",
-	core.NoteMalformed: "malformed", core.NoteInvalidation: "invalidation waited",
+	core.NoteFenced: "fenced", core.NoteOldTable: "old table",
+	core.NoteInvalidation: "invalidation waited",
 }
