@@ -215,54 +215,6 @@ func (c *Cache[V]) Peek(key string) (Item[V], Info, bool) {
 	return item, c.info(&found[V]{record: r, source: source, kept: true}), true
 }
 
-// Set writes a value under key. It wins over a load that is running: those who
-// wait for that load get the load's value, which is not kept. The item's
-// Outcome, Tail and Body are not looked at.
-func (c *Cache[V]) Set(ctx context.Context, key string, item Item[V]) error {
-	if err := c.checkKey(key); err != nil {
-		return err
-	}
-	if len(item.Tags) > c.o.MaxTags {
-		return fmt.Errorf("corral: set %q: %d tags, MaxTags is %d: give fewer, or raise it", key, len(item.Tags), c.o.MaxTags)
-	}
-	if c.closing.Load() {
-		return ErrClosed
-	}
-	if c.o.Coordinator != nil {
-		if err := c.invalidateEverywhere(ctx, Target{Keys: []string{key}}); err != nil {
-			return err
-		}
-	}
-	item.Outcome, item.Tail, item.Body = Keep, nil, nil
-	f := &flight[V]{run: run{id: c.lastFlight.Add(1), key: key, started: time.Now()}, revision: c.rules.applied.Load()}
-	r, weight, err := c.record(f, &item)
-	if err != nil {
-		return fmt.Errorf("corral: set %q: %w", key, err)
-	}
-	for {
-		e, _ := c.table.GetOrAdd(key, func() *entry[V] { return new(entry[V]) })
-		if kept, ok := e.set(c, r, weight); ok {
-			c.tell(EventSet, nil, key, nil)
-			if kept {
-				return c.keepInStore(key, r)
-			}
-			return c.dropFromStore(key)
-		}
-	}
-}
-
-// Expire makes the values of keys stale now: StaleFor and StaleOnError count
-// from this moment. A value that is being loaded is stale when it lands.
-func (c *Cache[V]) Expire(_ context.Context, keys ...string) error {
-	for _, key := range keys {
-		if e := c.table.Get(key); e != nil && e.expire(c, forever) {
-			c.tell(EventExpired, nil, key, nil)
-		}
-	}
-	c.afterwards()
-	return nil
-}
-
 // Refresh loads key anew and waits for the outcome. Others are given the old
 // value meanwhile, as long as it is usable.
 func (c *Cache[V]) Refresh(ctx context.Context, key string) error {

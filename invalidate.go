@@ -69,7 +69,11 @@ func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
 // invalidation, and tells its own store, when its Watch hears of it, which is
 // before this returns nil.
 func (c *Cache[V]) invalidateEverywhere(ctx context.Context, target Target) error {
-	err := guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) })
+	return notAcknowledged(guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) }))
+}
+
+// notAcknowledged makes of an error of a Coordinator one that says what to do.
+func notAcknowledged(err error) error {
 	if err == nil || errors.Is(err, ErrNotAcknowledged) {
 		return err
 	}

@@ -32,6 +32,30 @@ type Keeper interface {
 	// for a second or so and no longer than ctx lasts. It reports whether the
 	// process stands now. Elsewhere it reports false at once.
 	Await(ctx context.Context) bool
+	// Owns reports whether this process is the one that others ask for a key, as
+	// far as it knows: such a value is worth keeping, and any other is a mirror.
+	// It may err while keys move, and costs nobody more than memory then. It may
+	// be called under the cache's locks, and takes none that is held around a
+	// call of the Shelf.
+	Owns(key string) bool
+}
+
+// A Setter is a Coordinator by which Set gives a value to all processes.
+//
+// Overwrite grants a lease for a key whatever is kept of it or under way. It
+// ends the values that are kept by an invalidation of the key at a revision,
+// which is acknowledged before it returns; who asks meanwhile waits for the
+// lease. The caller ends it as any other, with a record of that revision. With
+// an error there is no lease, and the invalidation may be in force or not.
+type Setter interface {
+	Overwrite(ctx context.Context, key string) (lease Lease, revision uint64, err error)
+}
+
+// A Divider is a Coordinator that knows how many processes there are. Share is
+// the part, in (0, 1], of a rate that falls to this one; it changes as they come
+// and go, and costs no more than reading a number.
+type Divider interface {
+	Share() float64
 }
 
 // A Shelf is what a Keeper sees of a cache. Its methods may be called from any

@@ -36,6 +36,8 @@ func (s scriptedKeeper) Await(ctx context.Context) bool {
 	return s.k.await(ctx)
 }
 
+func (s scriptedKeeper) Owns(string) bool { return true }
+
 func (s scriptedKeeper) Attach(shelf corral.Shelf) (func(), error) {
 	s.k.log.Add("attach")
 	s.k.shelf = shelf
@@ -106,6 +108,7 @@ type refusingKeeper struct {
 }
 
 func (k refusingKeeper) Standing() bool                      { return true }
+func (k refusingKeeper) Owns(string) bool                    { return true }
 func (k refusingKeeper) Await(context.Context) bool          { return true }
 func (k refusingKeeper) Attach(corral.Shelf) (func(), error) { return nil, k.refuse() }
 

@@ -56,6 +56,9 @@ func (k *Keeper) Standing() bool {
 // Await reports Standing: nothing is about to change.
 func (k *Keeper) Await(context.Context) bool { return k.Standing() }
 
+// Owns reports true: every process of a domain keeps what it is given.
+func (k *Keeper) Owns(string) bool { return true }
+
 // Lapse makes the process one that may not answer, until Stand.
 func (k *Keeper) Lapse() { k.lapsed.Store(true) }
 

@@ -42,8 +42,9 @@ type lease struct {
 
 var _ corral.Lease = (*lease)(nil)
 
-// hold makes a lease of a flight that was granted. It may be void by now.
-func (n *Node) hold(flight core.Flight) *lease {
+// hold makes a lease of a flight that was granted. It may be void by now. Until
+// it is extended for the first time it may be left alone for as long as given.
+func (n *Node) hold(flight core.Flight, alone time.Duration) *lease {
 	l := &lease{node: n, flight: flight, lost: make(chan struct{}), settled: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,7 +53,7 @@ func (n *Node) hold(flight core.Flight) *lease {
 	} else {
 		close(l.lost)
 	}
-	l.neglected = time.AfterFunc(neglect, l.forsake)
+	l.neglected = time.AfterFunc(alone, l.forsake)
 	return l
 }
 

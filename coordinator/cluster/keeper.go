@@ -10,6 +10,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/internal/placement"
 )
 
 // A keeper is the Coordinator of one cache.
@@ -22,7 +23,11 @@ type keeper struct {
 	apply    func(corral.Invalidation)
 }
 
-var _ corral.Keeper = (*keeper)(nil)
+var (
+	_ corral.Keeper  = (*keeper)(nil)
+	_ corral.Setter  = (*keeper)(nil)
+	_ corral.Divider = (*keeper)(nil)
+)
 
 // Cache is the Coordinator for a cache: the caches of one name on all nodes
 // share their keys. It serves one cache of this process at a time, whose
@@ -69,6 +74,15 @@ func (k *keeper) Attach(shelf corral.Shelf) (detach func(), err error) {
 
 // Standing implements corral.Keeper.
 func (k *keeper) Standing() bool { return k.watched.Load() != nil && k.node.tenure.standing() }
+
+// Owns implements corral.Keeper.
+func (k *keeper) Owns(key string) bool {
+	n := k.node
+	return n.estate.owns(placement.Partition(n.cluster.HashKey, k.name+separator+key, n.cluster.Partitions))
+}
+
+// Share implements corral.Divider.
+func (k *keeper) Share() float64 { return k.node.Share() }
 
 // view is the cache, while it hears of invalidations; else nil.
 func (k *keeper) view() corral.Shelf {
@@ -140,11 +154,14 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 // Join implements corral.Coordinator.
 func (k *keeper) Join(ctx context.Context, r corral.Request) (corral.Answer, error) {
 	n := k.node
-	if size := len(k.name) + len(r.Key); size > maxKeyBytes {
-		return corral.Answer{}, fmt.Errorf("cluster: %w: %.32q… has %d bytes with the name of its cache, and nodes tell each other of at most %d: hash it", corral.ErrInvalidKey, r.Key, size, maxKeyBytes)
+	if err := k.checkKey(r.Key); err != nil {
+		return corral.Answer{}, err
 	}
 	for {
-		answered, err := n.ask(ctx, k.name+separator+r.Key, r)
+		answered, err := n.ask(ctx, core.Ask{
+			Key: k.name + separator + r.Key, Since: r.Revision, Wait: r.Wait,
+			Fresh: r.Fresh, NoStale: r.NoStale, Refresh: r.Refresh, Lapsed: r.Lapsed, Behind: flightsBehind(r.Behind),
+		})
 		if err != nil {
 			return corral.Answer{}, err
 		}
@@ -155,12 +172,16 @@ func (k *keeper) Join(ctx context.Context, r corral.Request) (corral.Answer, err
 	}
 }
 
-// ask puts a question to the core and waits for its answer.
-func (n *Node) ask(ctx context.Context, key string, r corral.Request) (core.Answered, error) {
-	ask := core.Ask{
-		ID: n.ids.Add(1), Key: key, Since: r.Revision, Wait: r.Wait,
-		Fresh: r.Fresh, NoStale: r.NoStale, Refresh: r.Refresh, Lapsed: r.Lapsed, Behind: flightsBehind(r.Behind),
+func (k *keeper) checkKey(key string) error {
+	if size := len(k.name) + len(key); size > maxKeyBytes {
+		return fmt.Errorf("cluster: %w: %.32q… has %d bytes with the name of its cache, and nodes tell each other of at most %d: hash it", corral.ErrInvalidKey, key, size, maxKeyBytes)
 	}
+	return nil
+}
+
+// ask puts a question to the core and waits for its answer.
+func (n *Node) ask(ctx context.Context, ask core.Ask) (core.Answered, error) {
+	ask.ID = n.ids.Add(1)
 	answer := make(chan core.Answered, 1)
 	n.mu.Lock()
 	if n.ctx.Err() != nil {
@@ -245,7 +266,7 @@ func (k *keeper) answer(ctx context.Context, key string, a core.Answered) (corra
 		if record != nil && (record.Value == nil || p.hasBody()) {
 			record = nil // it would be lent without its body
 		}
-		return corral.Answer{Kind: corral.AnswerLease, Lease: n.hold(a.Flight), Record: record}, nil
+		return corral.Answer{Kind: corral.AnswerLease, Lease: n.hold(a.Flight, neglect), Record: record}, nil
 	case core.KindPass:
 		return corral.Answer{Kind: corral.AnswerPass}, nil
 	case core.KindError:

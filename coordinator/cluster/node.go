@@ -56,6 +56,7 @@ type Node struct {
 	spawning sync.Mutex // orders running.Go before cancel
 
 	tenure  tenure
+	estate  estate
 	applied atomic.Uint64
 	ids     atomic.Uint64
 
@@ -112,6 +113,7 @@ func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 	clear(n.peeked)
 	n.peeked = n.peeked[:0]
 	n.tenure.extend(n.core.Until())
+	n.estate.follow(n.core)
 	if n.core.Standing(now) != n.stands {
 		n.stands = !n.stands
 		n.stoodLocked()

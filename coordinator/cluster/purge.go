@@ -32,8 +32,9 @@ type purge struct {
 // purged is what became of a purge: the acknowledgement to wait for, or an
 // error.
 type purged struct {
-	ack <-chan struct{}
-	err error
+	ack      <-chan struct{}
+	revision uint64
+	err      error
 }
 
 // maxBatchBytes is up to which size invalidations are written together.
@@ -45,26 +46,32 @@ func newBatcher(n *Node) *batcher {
 
 // Invalidate implements corral.Coordinator.
 func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
+	_, err := k.invalidate(ctx, target)
+	return err
+}
+
+// invalidate is Invalidate, and says as of which revision.
+func (k *keeper) invalidate(ctx context.Context, target corral.Target) (uint64, error) {
 	n := k.node
 	p := purge{Invalidation: etcd.Invalidation{Cache: k.name, Target: target}, size: len(k.name) + sizeOf(target), done: make(chan purged, 1)}
 	if p.size > maxBatchBytes {
-		return fmt.Errorf("%w: one invalidation names %d bytes of keys, prefixes and tags: name at most %d, or split it", corral.ErrNotAcknowledged, p.size, maxBatchBytes)
+		return 0, fmt.Errorf("%w: one invalidation names %d bytes of keys, prefixes and tags: name at most %d, or split it", corral.ErrNotAcknowledged, p.size, maxBatchBytes)
 	}
 	select {
 	case n.purges.take <- p:
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
+		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
 	case <-n.ctx.Done():
-		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
+		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
 	}
 	select {
 	case r := <-p.done:
 		if r.err != nil {
-			return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, r.err)
+			return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, r.err)
 		}
 		select {
 		case <-r.ack:
-			return nil
+			return r.revision, nil
 		case <-ctx.Done():
 		case <-n.ctx.Done():
 		}
@@ -72,9 +79,9 @@ func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
 	case <-n.ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
+		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
 	}
-	return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
+	return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
 }
 
 func sizeOf(t corral.Target) int {
@@ -137,7 +144,7 @@ func (b *batcher) write(batch []purge) {
 	n.stepLocked(core.Committed{ID: id, Revision: revision})
 	n.mu.Unlock()
 	for _, p := range batch {
-		p.done <- purged{ack: a.done}
+		p.done <- purged{ack: a.done, revision: revision}
 	}
 }
 

@@ -100,6 +100,7 @@ const (
 	NoteUnreachable                  // Node, an owner, could not be reached in time for Key
 	NoteFenced                       // this incarnation was declared dead
 	NoteOldTable                     // a table that is not newer than the one in force was passed over
+	NoteAdopted                      // a lease of Key that an earlier owner had granted to Node goes on
 	NoteInvalidation                 // an invalidation was acknowledged only after the wait for a silent Node
 )
 

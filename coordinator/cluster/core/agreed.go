@@ -80,6 +80,9 @@ func (c *Core) learnNode(change NodeChange) (matters bool) {
 	if known != nil && !known.dead() && (record.Incarnation != known.Incarnation || record.State == Tombstone) {
 		c.buried(known)
 	}
+	if matters {
+		c.layout++
+	}
 	newcomer := known == nil || known.Node != record.Node
 	if newcomer {
 		known = &node{}
@@ -128,6 +131,7 @@ func (c *Core) learnTable(t *Table, revision uint64) {
 			continue // also where the owner was quicker to say so
 		}
 		c.routes[p] = route{owner, gen}
+		c.layout++
 		moved[uint32(p)] = true
 		if owner == c.Self {
 			gained = append(gained, PartGen{uint32(p), gen})

@@ -40,7 +40,7 @@ func (c *Core) place(a *ask) {
 		a.sent = to
 		c.send(to, Join{
 			Ask: a.ID, Key: a.Key, Gen: c.routes[a.part].gen, Since: a.Since, Wait: max(a.ends.Sub(c.now), 0),
-			On: a.on, Holder: a.holder, Fresh: a.Fresh, NoStale: a.NoStale, Refresh: a.Refresh, Lapsed: a.Lapsed,
+			On: a.on, Holder: a.holder, Fresh: a.Fresh, NoStale: a.NoStale, Refresh: a.Refresh, Lapsed: a.Lapsed, Set: a.Set,
 		})
 	case a.Lapsed:
 		c.answer(a, Answered{Kind: KindUnavailable})

@@ -83,7 +83,7 @@ func (c *Core) propose() {
 // all can see, owns nothing, and no renewal is under way.
 func (c *Core) mayLeave() bool {
 	self := c.nodes[c.Self.Name]
-	return c.draining && self != nil && self.State == Draining && !c.owns() && !c.renewal.waiting
+	return c.draining && !c.staying && self != nil && self.State == Draining && !c.owns() && !c.renewal.waiting
 }
 
 // owns reports whether the table gives this node anything.
@@ -112,6 +112,9 @@ func (c *Core) nextTable(dead map[string]bool) (*Table, []uint32) {
 		if n := c.nodes[name]; n.State == Live && !dead[name] {
 			members = append(members, placement.Member{ID: name, Weight: n.Weight})
 		}
+	}
+	if len(members) == 0 && c.staying {
+		return nil, nil // whoever would have taken them has gone meanwhile
 	}
 	current := make([]string, c.Partitions)
 	for p := range current {

@@ -107,6 +107,7 @@ type Core struct {
 	// overwritten: what stands at tableRev is an older table than table.
 	overwritten bool
 	routes      []route
+	layout      uint64 // times that routes, or who is alive, have changed
 
 	// The node's own lease (lease.go).
 	until     Time // leased before this instant
@@ -115,6 +116,7 @@ type Core struct {
 	fenced    bool
 	stillborn bool // fenced before the first Step
 	draining  bool
+	staying   bool // draining, and not to leave
 	doubted   bool // its clock
 	leaving   bool // its tombstone is on its way
 
@@ -244,7 +246,10 @@ func (c *Core) handle(event Event) {
 		c.doubted = e.Clock
 		c.extendLease()
 	case Drain:
-		c.draining = true // and once all can see that, its partitions are given away
+		c.draining, c.staying = true, e.Stay // and once all can see that, its partitions are given away
+		c.timers.set(c.now, timer{kind: renewTimer})
+	case Undrain:
+		c.draining, c.staying = c.draining && !c.staying, false
 		c.timers.set(c.now, timer{kind: renewTimer})
 	default:
 		panic(fmt.Sprintf("core: unknown event %T", event))

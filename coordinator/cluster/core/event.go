@@ -115,6 +115,7 @@ type Ask struct {
 	NoStale bool
 	Refresh bool
 	Lapsed  bool            // s was not read under a lease
+	Set     bool            // the value is here: a lease at once, whatever is kept or under way; with Fresh
 	Behind  func() []Flight // the leases here whose loads wait for this; may be nil
 }
 
@@ -144,8 +145,12 @@ type Committed struct {
 // again: meanwhile its lease is not extended.
 type Doubted struct{ Clock bool }
 
-// Drain makes the node give its partitions away and leave.
-type Drain struct{}
+// Drain makes the node give its partitions away and leave; with Stay it goes on
+// as one that owns nothing.
+type Drain struct{ Stay bool }
+
+// Undrain lets a node that has stayed own partitions again.
+type Undrain struct{}
 
 func (Tick) event()       {}
 func (Renewed) event()    {}
@@ -161,3 +166,4 @@ func (NobodyHere) event() {}
 func (Committed) event()  {}
 func (Doubted) event()    {}
 func (Drain) event()      {}
+func (Undrain) event()    {}

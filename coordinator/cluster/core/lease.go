@@ -167,7 +167,7 @@ func (c *Core) fence() {
 		c.lose(c.held[id])
 	}
 	c.fenced = true
-	if c.draining {
+	if c.draining && !c.staying {
 		c.act(Drained{})
 	}
 	c.act(Fenced{})
@@ -194,7 +194,7 @@ func (c *Core) takerDue(name string, incarnation uint64) {
 	switch {
 	case silent < c.patience():
 		c.watchOver(n)
-	case !c.silent(n) || c.write != nil || c.draining:
+	case !c.silent(n) || c.write != nil || c.draining && !c.staying:
 		n.timed = true
 		c.timers.set(c.now.Add(c.Times.Retry), timer{kind: takerTimer, name: name, id: incarnation})
 	default:

@@ -41,5 +41,30 @@ func (c *Core) Route(p int) (Node, uint64) { return c.routes[p].owner, c.routes[
 // Partition is the partition of a key.
 func (c *Core) Partition(key string) int { return int(c.part(key)) }
 
+// Layout grows whenever the owner of a partition, or who is alive, changes as
+// far as this node knows.
+func (c *Core) Layout() uint64 { return c.layout }
+
+// Living is how many nodes are not dead, this one among them.
+func (c *Core) Living() int {
+	living := 0
+	for _, n := range c.nodes {
+		if !n.dead() {
+			living++
+		}
+	}
+	return living
+}
+
+// Drainable reports whether another node could own what this one does.
+func (c *Core) Drainable() bool {
+	for _, n := range c.nodes {
+		if n.Node != c.Self && n.State == Live && n.Weight > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Epoch is the table's.
 func (c *Core) Epoch() uint64 { return c.tableOrEmpty().Epoch }

@@ -82,6 +82,7 @@ type Join struct {
 	NoStale bool          // a stale value will not do
 	Refresh bool          // nobody waits for it
 	Lapsed  bool          // the asker's lease is out: it is never granted a lease
+	Set     bool          // the asker has the value, and asks for a lease to give it; with Fresh
 }
 
 // Leave takes a Join back.

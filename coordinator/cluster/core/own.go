@@ -40,6 +40,7 @@ type flight struct {
 	idle      bool // nobody waits at its holder
 	reserved  bool
 	adopted   bool // granted by an earlier owner
+	set       bool // its holder has the value: it comes with a newer v than since
 	unclaimed bool // its holder has opened a new session and not presented it yet
 	timed     bool // a flightTimer is set
 
@@ -178,6 +179,10 @@ func (c *Core) serve(w *waiter) {
 	if f := c.flights[w.On]; f != nil && f.outcome != nil && f.key == w.Key && !w.Fresh && c.deliver(f, w) {
 		return
 	}
+	if w.Set {
+		c.overwrite(w)
+		return
+	}
 	var previous Value
 	if !w.Fresh {
 		v, ok := c.Shelf.Peek(w.Key, w.Since, false, w.NoStale)
@@ -192,16 +197,34 @@ func (c *Core) serve(w *waiter) {
 		return
 	}
 	f := c.keys[w.Key]
-	if f != nil && !f.reserved && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
+	if f != nil && !f.reserved && !f.set && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
 		c.detach(f)
 		f = nil
 	}
 	if named := c.reserve(w); named != nil {
 		f = named
 	}
-	switch {
-	case f != nil:
+	if f != nil {
 		c.park(f, w)
+		return
+	}
+	c.entitle(w, previous)
+}
+
+// overwrite grants a lease for a value that its holder has already. The flight
+// that is under way goes on for those who wait for it, and is not kept; who asks
+// from now on waits for the value, also while the invalidation is written as of
+// which it holds.
+func (c *Core) overwrite(w *waiter) {
+	if f := c.entitle(w, Value{}); f != nil { // and it is the current one
+		f.set = true
+	}
+}
+
+// entitle grants a waiter the lease of its key, if it and this node are such
+// that it can be: else it gives nil.
+func (c *Core) entitle(w *waiter, previous Value) *flight {
+	switch {
 	case w.Lapsed || w.ends <= c.now:
 		c.reply(w, Reply{Kind: KindUnavailable})
 	case w.adrift: // nobody there to be granted anything
@@ -210,12 +233,13 @@ func (c *Core) serve(w *waiter) {
 	case len(c.flights) >= c.Limits.Flights:
 		c.reply(w, Reply{Kind: KindOverloaded})
 	default:
-		c.grant(w, previous)
+		return c.grant(w, previous)
 	}
+	return nil
 }
 
 // grant gives a waiter the lease of its key.
-func (c *Core) grant(w *waiter, previous Value) {
+func (c *Core) grant(w *waiter, previous Value) *flight {
 	c.granted++
 	f := &flight{
 		id:  Flight{w.part, c.parts[w.part].gen, c.granted},
@@ -224,6 +248,7 @@ func (c *Core) grant(w *waiter, previous Value) {
 	}
 	c.enter(f)
 	c.reply(w, Reply{Kind: KindLease, Flight: f.id, Life: w.ends.Sub(c.now), Value: previous})
+	return f
 }
 
 // enter makes a flight the current one of its key.

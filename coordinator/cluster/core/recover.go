@@ -51,6 +51,7 @@ func (c *Core) onRecover(from Node, m Recover) {
 	for _, g := range m.Parts {
 		if int(g.Part) < len(c.routes) && g.Gen > c.routes[g.Part].gen {
 			c.routes[g.Part] = route{from, g.Gen}
+			c.layout++
 			moved[g.Part] = true
 		}
 	}
@@ -249,6 +250,7 @@ func (c *Core) claim(f *flight, m Rejoin) {
 	if f.outcome == nil {
 		if f.reserved {
 			f.reserved, f.since, f.life = false, m.Since, c.now.Add(m.Life)
+			c.note(Note{What: NoteAdopted, Node: f.holder, Part: f.id.Part, Key: f.key})
 		}
 		f.until = c.now.Add(c.Times.Limit)
 		f.idle = f.idle || m.Idle
@@ -267,6 +269,7 @@ func (c *Core) adopt(from Node, m Rejoin, older *flight) {
 		id: m.Flight, key: m.Key, holder: from, since: m.Since, idle: m.Idle, adopted: true,
 		until: c.now.Add(c.Times.Limit), life: c.now.Add(m.Life),
 	}
+	c.note(Note{What: NoteAdopted, Node: from, Part: m.Flight.Part, Key: m.Key})
 	if c.parts[m.Flight.Part].recovering == nil {
 		c.note(Note{What: NoteLateRejoin, Node: from, Part: m.Flight.Part, Key: m.Key})
 	}

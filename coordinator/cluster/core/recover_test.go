@@ -53,6 +53,7 @@ func TestALeaseIsAdoptedFromItsHolder(t *testing.T) {
 	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
 		a: Join ask=1 key=k gen=2 wait=30s
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ (adopted node=h/1 key=k)
 			→ h: Extended kept=0.1.7
 		a: End round=1
 		h: End round=1
@@ -70,6 +71,7 @@ func TestALeaseThatIsAdoptedKeepsItsLifetime(t *testing.T) {
 	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
 		a: Join ask=1 key=k gen=2 wait=30s
 		h: Rejoin flight=0.1.7 key=k life=2s
+			→ (adopted node=h/1 key=k)
 			→ h: Extended kept=0.1.7
 		a: End round=1
 		h: End round=1
@@ -93,6 +95,7 @@ func TestAHeartbeatThatComesBeforeTheLeaseIsPresentedIsNotDecided(t *testing.T) 
 		# recovery is over, but h has yet to answer
 		h: Extend round=6 flights=0.1.7
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms (late rejoin node=h/1 key=k)
 			→ 500ms h: Extended kept=0.1.7
 		h: Extend round=7 flights=0.1.7
@@ -112,6 +115,7 @@ func TestAFlightThatAWaiterNamesIsReservedUntilItsHolderHasAnswered(t *testing.T
 			→ 500ms b: Parked ask=1 flight=0.1.7 holder=h/1
 			→ 500ms a: Parked ask=1 flight=0.1.7 holder=h/1
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms h: Extended kept=0.1.7
 		h: End round=1
 	`)
@@ -188,6 +192,7 @@ func TestAReservedFlightIsNotForgottenBySessionsThatOpen(t *testing.T) {
 		# what h says at the opening came before it has seen Recover
 		h: End
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms h: Extended kept=0.1.7
 	`)
 }
@@ -200,6 +205,7 @@ func TestAReservedFlightIsClaimedWithItsHoldersTerms(t *testing.T) {
 			→ 500ms (active took=500ms)
 			→ 500ms a: Parked ask=1 flight=0.1.7 holder=h/1
 		h: Rejoin flight=0.1.7 key=k since=8 life=25s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms h: Extended kept=0.1.7
 	`)
 	f := p.flights[readFlight("0.1.7")]
@@ -239,6 +245,7 @@ func TestAnOutcomeOfAnAdoptedFlightWaitsForWhoNamesIt(t *testing.T) {
 	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
 		a: Join ask=1 key=k gen=2 wait=30s on=0.1.7 holder=h/1
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ (adopted node=h/1 key=k)
 			→ h: Extended kept=0.1.7
 		h: Outcome flight=0.1.7 key=k kind=value value=10
 		h: End round=1
@@ -296,9 +303,11 @@ func TestAnOutcomeThatLandsWhileTheLeaseIsOutIsNotAcknowledged(t *testing.T) {
 func TestOfTwoFlightsThatArePresentedTheYoungestCounts(t *testing.T) {
 	transcript(t, scene{self: "m", others: "a b", table: "4:m/1@4"}, `
 		a: Rejoin flight=0.2.5 key=k life=10s
+			→ (adopted node=a/1 key=k)
 			→ a: Extended kept=0.2.5
 		b: Join ask=1 key=k gen=4 wait=30s
 		b: Rejoin flight=0.3.1 key=k life=10s
+			→ (adopted node=b/1 key=k)
 			→ b: Extended kept=0.3.1
 			→ (superseded node=a/1 key=k)
 			→ a: Extended void=0.2.5
@@ -318,6 +327,7 @@ func TestAYoungerFlightThatIsNamedPutsAnOlderOneAside(t *testing.T) {
 	transcript(t, scene{self: "m", others: "a b h", table: "4:m/1@4"}, `
 		b: Join ask=1 key=k gen=4 wait=30s on=0.3.1 holder=h/1
 		a: Rejoin flight=0.2.5 key=k life=10s
+			→ (adopted node=a/1 key=k)
 			→ a: Extended kept=0.2.5
 		a: End round=1
 		b: End round=1
@@ -325,6 +335,7 @@ func TestAYoungerFlightThatIsNamedPutsAnOlderOneAside(t *testing.T) {
 			→ 500ms (active took=500ms)
 			→ 500ms b: Parked ask=1 flight=0.3.1 holder=h/1
 		h: Rejoin flight=0.3.1 key=k life=10s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms h: Extended kept=0.3.1
 		h: End round=1
 	`)
@@ -336,6 +347,7 @@ func TestAStragglersFlightIsAdoptedIfItsKeyIsFree(t *testing.T) {
 		+500ms
 			→ 500ms (active took=500ms)
 		h: Rejoin flight=0.1.7 key=k life=10s
+			→ 500ms (adopted node=h/1 key=k)
 			→ 500ms (late rejoin node=h/1 key=k)
 			→ 500ms h: Extended kept=0.1.7
 		h: End round=1
@@ -457,6 +469,7 @@ func TestWhoWaitsForAKeyIsGivenTheOutcomeThatLandsMeanwhile(t *testing.T) {
 		# a has not heard yet what it is parked on, and names nothing
 		a: Join ask=1 key=k gen=2 since=10 wait=30s
 		h: Rejoin flight=0.1.7 key=k since=10 life=10s
+			→ (adopted node=h/1 key=k)
 			→ h: Extended kept=0.1.7
 		h: Outcome flight=0.1.7 key=k kind=value value=10
 		h: End round=1

@@ -19,13 +19,13 @@ import (
 //	record     b/1@12+draining, -b@13 (removed)
 //	outcome    value:11+keep, error:7+1s, pass
 
-var events = types(Tick{}, Renewed{}, Changed{}, Wrote{}, Opened{}, Closed{}, Ask{}, LeaveAsk{}, Done{}, NobodyHere{}, Committed{}, Doubted{}, Drain{})
+var events = types(Tick{}, Renewed{}, Changed{}, Wrote{}, Opened{}, Closed{}, Ask{}, LeaveAsk{}, Done{}, NobodyHere{}, Committed{}, Doubted{}, Drain{}, Undrain{})
 
 var messages = types(Join{}, Leave{}, Reply{}, Parked{}, Took{}, Outcome{}, Taken{}, Extend{}, Extended{}, Idle{}, Unwanted{},
 	Recover{}, Rejoin{}, End{}, Applied{}, HasApplied{}, Probe{}, Cycle{})
 
 var notes = [...]string{"lapsed", "restored", "buried", "took over", "active", "holder lost", "superseded", "late rejoin", "void outcome",
-	"unreachable", "fenced", "old table", "invalidation"}
+	"unreachable", "fenced", "old table", "adopted", "invalidation"}
 
 func types(of ...any) map[string]reflect.Type {
 	named := map[string]reflect.Type{}

@@ -139,7 +139,8 @@ func appendJoin(b []byte, m *core.Join) []byte {
 	b = appendBool(b, 8, m.Fresh)
 	b = appendBool(b, 9, m.NoStale)
 	b = appendBool(b, 10, m.Refresh)
-	return appendBool(b, 11, m.Lapsed)
+	b = appendBool(b, 11, m.Lapsed)
+	return appendBool(b, 12, m.Set)
 }
 
 func appendReply(b []byte, m *core.Reply) ([]byte, error) {

@@ -148,6 +148,8 @@ func parseJoin(f *fields) (m core.Join) {
 			m.Refresh = f.bool()
 		case 11:
 			m.Lapsed = f.bool()
+		case 12:
+			m.Set = f.bool()
 		default:
 			f.skip()
 		}

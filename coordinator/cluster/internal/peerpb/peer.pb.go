@@ -789,6 +789,7 @@ type Join struct {
 	NoStale       bool                   `protobuf:"varint,9,opt,name=no_stale,json=noStale,proto3" json:"no_stale,omitempty"`
 	Refresh       bool                   `protobuf:"varint,10,opt,name=refresh,proto3" json:"refresh,omitempty"`
 	Lapsed        bool                   `protobuf:"varint,11,opt,name=lapsed,proto3" json:"lapsed,omitempty"`
+	Set           bool                   `protobuf:"varint,12,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -896,6 +897,13 @@ func (x *Join) GetRefresh() bool {
 func (x *Join) GetLapsed() bool {
 	if x != nil {
 		return x.Lapsed
+	}
+	return false
+}
+
+func (x *Join) GetSet() bool {
+	if x != nil {
+		return x.Set
 	}
 	return false
 }
@@ -2134,7 +2142,7 @@ const file_coordinator_cluster_internal_peerpb_peer_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12\x1f\n" +
 	"\vretry_after\x18\x03 \x01(\x03R\n" +
-	"retryAfter\"\x9f\x02\n" +
+	"retryAfter\"\xb1\x02\n" +
 	"\x04Join\x12\x10\n" +
 	"\x03ask\x18\x01 \x01(\x04R\x03ask\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x10\n" +
@@ -2147,7 +2155,8 @@ const file_coordinator_cluster_internal_peerpb_peer_proto_rawDesc = "" +
 	"\bno_stale\x18\t \x01(\bR\anoStale\x12\x18\n" +
 	"\arefresh\x18\n" +
 	" \x01(\bR\arefresh\x12\x16\n" +
-	"\x06lapsed\x18\v \x01(\bR\x06lapsed\"\x19\n" +
+	"\x06lapsed\x18\v \x01(\bR\x06lapsed\x12\x10\n" +
+	"\x03set\x18\f \x01(\bR\x03set\"\x19\n" +
 	"\x05Leave\x12\x10\n" +
 	"\x03ask\x18\x01 \x01(\x04R\x03ask\"\xe3\x01\n" +
 	"\x05Reply\x12\x10\n" +
