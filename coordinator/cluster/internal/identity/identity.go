@@ -1,0 +1,165 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lookEvery is how often the files are looked at.
+	lookEvery = 10 * time.Second
+
+	// warnBefore a certificate ends the log says so, once in warnEvery.
+	warnBefore = 14 * 24 * time.Hour
+	warnEvery  = 24 * time.Hour
+)
+
+// Files are the paths of PEM files.
+type Files struct {
+	Cert string // this node's certificate, before those of its chain
+	Key  string // its key
+	CA   string // the authorities' certificates
+}
+
+// An Identity is what the files said when they were last of use. Its methods may
+// be called at once.
+type Identity struct {
+	files Files
+	hosts []string
+	log   *slog.Logger
+
+	inUse atomic.Pointer[state]
+
+	mu      sync.Mutex // one looks at a time
+	seen    contents   // when the files were last looked at
+	missing string     // what could not be read then
+	warned  time.Time  // of the end
+	changed []func(authorities bool)
+}
+
+// Read reads the files. Its error joins *Problem. The hosts are those by which
+// other nodes call this one.
+func Read(files Files, log *slog.Logger, hosts ...string) (*Identity, error) {
+	i := &Identity{files: files, hosts: hosts, log: log}
+	c, err := files.read()
+	if err != nil {
+		return nil, err
+	}
+	s, problem := files.parse(c, time.Now(), hosts)
+	if problem != nil {
+		return nil, problem
+	}
+	i.seen = c
+	i.inUse.Store(s)
+	i.warn(time.Now())
+	return i, nil
+}
+
+// read reads the files as they are.
+func (f Files) read() (c contents, err error) {
+	for _, one := range []struct {
+		field, path string
+		into        *[]byte
+	}{{"Cert", f.Cert, &c.cert}, {"Key", f.Key, &c.key}, {"CA", f.CA, &c.ca}} {
+		text, readErr := os.ReadFile(one.path)
+		if readErr != nil {
+			err = errors.Join(err, &Problem{one.field, one.path, fmt.Sprintf("%v: give the path of a PEM file that this user may read", readErr)})
+		}
+		*one.into = text
+	}
+	return c, err
+}
+
+// Ends is when this node's certificate ends, or one of those that vouch for it.
+func (i *Identity) Ends() time.Time { return i.inUse.Load().ends }
+
+// PEM is what is in use: the certificate with its chain and its key in one text,
+// and the authorities.
+func (i *Identity) PEM() (pair, authorities []byte) {
+	s := i.inUse.Load()
+	pair = append(append(append([]byte{}, s.cert...), '\n'), s.key...)
+	return pair, s.ca
+}
+
+// OnChange has do called after each change, and told whether the authorities are
+// others than before.
+func (i *Identity) OnChange(do func(authorities bool)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.changed = append(i.changed, do)
+}
+
+// Watch looks at the files until ctx ends.
+func (i *Identity) Watch(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			i.Look()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Look uses what is in the files from now on, if it is of use: I1. It says once
+// what is wrong with it.
+func (i *Identity) Look() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	defer func() { i.warn(time.Now()) }()
+	c, err := i.files.read()
+	if err != nil {
+		if err.Error() != i.missing {
+			i.missing = err.Error()
+			i.refused(err)
+		}
+		return
+	}
+	i.missing = ""
+	if c.equal(i.seen) {
+		return
+	}
+	i.seen = c
+	before := i.inUse.Load()
+	if c.equal(before.contents) {
+		return // what was there in between is gone again
+	}
+	s, problem := i.files.parse(c, time.Now(), i.hosts)
+	if problem != nil {
+		i.refused(problem)
+		return
+	}
+	i.inUse.Store(s)
+	i.warned = time.Time{}
+	authorities := !s.authorities.Equal(before.authorities)
+	i.log.Info("this node's certificate or its authorities were read anew", "for", namesOf(s.pair.Leaf), "ends", day(s.ends), "other authorities", authorities)
+	for _, do := range i.changed {
+		do(authorities)
+	}
+}
+
+func (i *Identity) refused(err error) {
+	i.log.Warn("new certificates were not taken, and those before stay in use: mend the files, which are looked at again", "cause", err, "ends", day(i.Ends()))
+}
+
+// warn says that the certificate is about to end.
+func (i *Identity) warn(now time.Time) {
+	left := i.Ends().Sub(now)
+	if left > warnBefore || now.Sub(i.warned) < warnEvery {
+		return
+	}
+	i.warned = now
+	if left <= 0 {
+		i.log.Error("this node's certificate has ended: no connection to it or from it can begin: put a new one in its place", "file", i.files.Cert, "ended", day(i.Ends()))
+		return
+	}
+	i.log.Warn("this node's certificate ends soon: put a new one in its place, which is used without a restart", "file", i.files.Cert, "ends", day(i.Ends()))
+}
