@@ -9,7 +9,10 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6
 )
 
-require golang.org/x/time v0.16.0
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	golang.org/x/time v0.16.0
+)
 
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect

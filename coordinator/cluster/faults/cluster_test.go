@@ -35,10 +35,14 @@ func rounds(short, full int) int {
 // A cluster is real processes and their origin.
 type cluster struct {
 	t      *testing.T
+	dir    string
+	on     func(t *testing.T, name string) hosts
 	origin *origin
 	nodes  []*node
 	voters int
-	keys   int // made so far
+	etcd   string // the endpoint of one that is there; empty: it runs in the first nodes
+	stores bool   // nodes keep values on disk
+	keys   int    // made so far
 }
 
 // A node stays the same over its lives.
@@ -48,7 +52,8 @@ type node struct {
 	name    string
 	dir     string
 	log     string
-	votes   bool // etcd runs in it
+	votes   bool   // etcd runs in it
+	program string // its next life's; empty: this version's
 	host    hosts
 }
 
@@ -60,20 +65,17 @@ type hosts interface {
 }
 
 // start begins a cluster of a, b, c … and waits until it is whole.
-func start(t *testing.T, count int, on func(t *testing.T, name string) hosts) *cluster {
+func start(t *testing.T, count int, on func(t *testing.T, name string) hosts, options ...func(*cluster)) *cluster {
 	t.Helper()
 	if testing.Short() || underRace {
 		t.Skip("real processes: they have a line of their own in make test, with no other tests beside them and nothing here for the race detector to see")
 	}
-	c := &cluster{t: t, origin: newOrigin(t), voters: 3}
-	dir := t.TempDir()
-	for i := range count {
-		name := string(rune('a' + i))
-		n := &node{cluster: c, name: name, dir: filepath.Join(dir, name), log: filepath.Join(dir, name+".log"), votes: i < c.voters, host: on(t, name)}
-		if err := os.MkdirAll(n.dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		c.nodes = append(c.nodes, n)
+	c := &cluster{t: t, dir: t.TempDir(), on: on, origin: newOrigin(t), voters: 3}
+	for _, option := range options {
+		option(c)
+	}
+	for range count {
+		c.add()
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -87,6 +89,25 @@ func start(t *testing.T, count int, on func(t *testing.T, name string) hosts) *c
 	}
 	c.awaitWhole()
 	return c
+}
+
+// withStores lets nodes keep values on disk.
+func withStores(c *cluster) { c.stores = true }
+
+// add makes one more node, which has not begun.
+func (c *cluster) add() *node {
+	c.t.Helper()
+	i := len(c.nodes)
+	name := string(rune('a' + i))
+	n := &node{
+		cluster: c, name: name, dir: filepath.Join(c.dir, name), log: filepath.Join(c.dir, name+".log"),
+		votes: i < c.voters && c.etcd == "", host: c.on(c.t, name),
+	}
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	c.nodes = append(c.nodes, n)
+	return n
 }
 
 func (c *cluster) peers() string {

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/faults"
 )
 
 // An origin is what all nodes load from, and the judge of the tests: it writes
@@ -22,6 +25,7 @@ type origin struct {
 	versions map[string]int           // by key, 1 until it is changed
 	gates    map[string]chan struct{} // keys whose calls wait
 	slow     time.Duration            // what each call takes besides
+	uneven   time.Duration            // and by chance up to this much more
 }
 
 // A call is one that a node has made.
@@ -31,8 +35,9 @@ type call struct {
 	node, nodeCall string
 	version        int // of the key when the call came
 	began          time.Time
-	ended          time.Time // zero while it runs
-	abandoned      bool      // the node has gone away
+	ended          time.Time      // zero while it runs
+	abandoned      bool           // the node has gone away
+	call, answer   faults.Instant // are began and ended
 }
 
 func (c *call) String() string {
@@ -67,11 +72,14 @@ func newOrigin(t *testing.T) *origin {
 }
 
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{key: strings.TrimPrefix(r.URL.Path, "/"), node: r.Header.Get("Node"), nodeCall: r.Header.Get("Call"), began: time.Now()}
+	c := &call{key: strings.TrimPrefix(r.URL.Path, "/"), node: r.Header.Get("Node"), nodeCall: r.Header.Get("Call"), began: time.Now(), call: faults.Now()}
 	o.mu.Lock()
 	o.log = append(o.log, c)
 	c.number, c.version = len(o.log), o.versions[c.key]+1
 	gate, slow := o.gates[c.key], o.slow
+	if o.uneven > 0 {
+		slow += rand.N(o.uneven)
+	}
 	o.mu.Unlock()
 	time.Sleep(slow)
 	if gate != nil {
@@ -81,7 +89,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	o.mu.Lock()
-	c.ended, c.abandoned = time.Now(), r.Context().Err() != nil
+	c.ended, c.answer, c.abandoned = time.Now(), faults.Now(), r.Context().Err() != nil
 	o.mu.Unlock()
 	fmt.Fprint(w, value(c.key, c.version, c.number))
 }
@@ -122,6 +130,26 @@ func (o *origin) change(key string) (version int) {
 	defer o.mu.Unlock()
 	o.versions[key]++
 	return o.versions[key] + 1
+}
+
+// changeAll gives keys their next versions, all at one moment.
+func (o *origin) changeAll(keys []string) (versions []int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, key := range keys {
+		o.versions[key]++
+		versions = append(versions, o.versions[key]+1)
+	}
+	return versions
+}
+
+// byKey are the calls for all keys that begin like this.
+func (o *origin) byKey(prefix string) map[string][]call {
+	all := map[string][]call{}
+	for _, c := range o.calls(prefix) {
+		all[c.key] = append(all[c.key], c)
+	}
+	return all
 }
 
 // calls are those for a key, or for all keys that begin like this.

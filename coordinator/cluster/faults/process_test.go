@@ -63,8 +63,18 @@ func (n *node) begin() {
 	if err != nil {
 		t.Fatalf("build the node: %v", err)
 	}
-	command := append(n.host.enter(), path, "-name", n.name, "-listen", n.host.address(n.name), "-peers", n.cluster.peers(),
-		"-dir", n.dir, "-origin", n.cluster.origin.socket)
+	if n.program != "" {
+		path = n.program
+	}
+	command := append(n.host.enter(), path, "-name", n.name, "-listen", n.host.address(n.name), "-dir", n.dir, "-origin", n.cluster.origin.socket)
+	if n.cluster.etcd != "" {
+		command = append(command, "-etcd", n.cluster.etcd)
+	} else {
+		command = append(command, "-peers", n.cluster.peers())
+	}
+	if n.cluster.stores {
+		command = append(command, "-store", filepath.Join(n.dir, "values"))
+	}
 	if n.votes {
 		command = append(command, "-etcd-listen", n.host.etcd(n.name))
 	}

@@ -20,12 +20,15 @@ type report struct {
 	errorTexts   map[string]int
 	refused      int // callers of a node without a lease, which says so
 	stale        int
+	acked        map[string]int // invalidations, by word
+	unknown      int            // and those whose outcome nobody knows
+	notes        []string
 	names        []string
 	times        map[string][]time.Duration
 }
 
 func newReport(t *testing.T, row string) *report {
-	r := &report{t: t, row: row, errorTexts: map[string]int{}, times: map[string][]time.Duration{}}
+	r := &report{t: t, row: row, errorTexts: map[string]int{}, acked: map[string]int{}, times: map[string][]time.Duration{}}
 	t.Cleanup(r.print)
 	return r
 }
@@ -36,6 +39,11 @@ func (r *report) took(name string, d time.Duration) {
 		r.names = append(r.names, name)
 	}
 	r.times[name] = append(r.times[name], d)
+}
+
+// note adds a sentence to what is printed.
+func (r *report) note(format string, arguments ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, arguments...))
 }
 
 // answered counts what callers were told who all want a key's value of at least
@@ -87,6 +95,9 @@ func (r *report) wantWithin(name string, bound time.Duration) {
 func (r *report) print() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d answered, %d extra calls, %d errors, %d refused by nodes without a lease, %d stale", r.row, r.asked, r.extra, r.errors, r.refused, r.stale)
+	for _, note := range r.notes {
+		fmt.Fprintf(&b, "\n  %s", note)
+	}
 	for _, name := range r.names {
 		all := slices.Sorted(slices.Values(r.times[name]))
 		fmt.Fprintf(&b, "\n  %s: p50 %v, p99 %v, worst %v of %d", name, quantile(all, 0.5), quantile(all, 0.99), all[len(all)-1].Round(time.Millisecond), len(all))

@@ -6,6 +6,8 @@ import "time"
 // Nodes are told so, and not over the network, because a namespace that is cut
 // off must still hear, and because what is written to a stopped process is what
 // it finds first when it goes on.
+//
+// Nodes of the previous version are told too (F18): a word keeps its meaning.
 type Command struct {
 	ID   int
 	Do   string   // one of the words below
@@ -15,16 +17,47 @@ type Command struct {
 	// Callers ask at the same time, each for at most Patience.
 	Callers  int           `json:",omitempty"`
 	Patience time.Duration `json:",omitempty"`
+
+	Play *Play `json:",omitempty"`
 }
 
 // What a node can be told to do.
 const (
-	Get        = "get"        // Key, by Callers
-	Invalidate = "invalidate" // Key, acknowledged
-	Look       = "look"       // at itself: Status, and the owners of Keys
-	Leads      = "leads"      // say whether the member of etcd in the process leads
-	Close      = "close"      // leave the cluster, and end
+	Get           = "get"            // Key, by Callers
+	Invalidate    = "invalidate"     // Key, acknowledged
+	InvalidateTag = "invalidate tag" // the tag that is Key, acknowledged
+	InvalidateAll = "invalidate all" // acknowledged
+	Look          = "look"           // at itself: Status, and the owners of Keys
+	Leads         = "leads"          // say whether the member of etcd in the process leads
+	Begin         = "begin"          // Play, until it is told to Rest
+	Rest          = "rest"           // end what Begin began, once all have their answers
+	Weigh         = "weigh"          // say what the process uses
+	Owners        = "owners"         // say who owns each partition
+	Drain         = "drain"          // give away the partitions of the node that is Key
+	Undrain       = "undrain"        // let the node that is Key own again
+	Close         = "close"          // leave the cluster, and end
 )
+
+// Play is requests without end, at a rate that does not fall when answers are
+// late.
+type Play struct {
+	// Keys are asked for by chance. Without them it is Prefix0, Prefix1 and so on,
+	// each once, in time with all nodes that have the same From and Rate.
+	Keys   []string `json:",omitempty"`
+	Prefix string   `json:",omitempty"`
+
+	From Instant // when the first request is made
+	Rate float64 // of requests, per second
+	Path string  // of the file to which reads are written, each a line of JSON
+}
+
+// A Read is what became of one request of a Play.
+type Read struct {
+	Key          string
+	Call, Return Instant
+	Value        string `json:",omitempty"`
+	Error        string `json:",omitempty"`
+}
 
 // An Answer is what became of a Command: one line of JSON on the standard
 // output. The first one, with ID 0, says that the node serves.
@@ -39,10 +72,12 @@ type Answer struct {
 	// machine that all processes run on.
 	Heard, Done time.Time
 	Slowest     time.Duration
+	Ended       Instant // is Done
 
 	Status *Status  `json:",omitempty"`
-	Owners []string `json:",omitempty"` // of Keys
+	Owners []string `json:",omitempty"` // of Keys, or of partitions
 	Leads  bool     `json:",omitempty"`
+	Weight *Weight  `json:",omitempty"`
 }
 
 // Status is what a node knows of itself.
@@ -56,4 +91,11 @@ type Status struct {
 	Buried, Lapses uint64
 	HolderLost     uint64
 	Superseded     uint64
+}
+
+// Weight is what a process uses.
+type Weight struct {
+	Goroutines  int
+	Descriptors int
+	Heap        uint64 // bytes, after a collection
 }

@@ -7,7 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
+
+	"github.com/corralcache/corral"
 )
 
 // A loader asks the test's origin, over a Unix socket: files are seen from every
@@ -23,6 +26,15 @@ func newLoader(socket, node string) *loader {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
 	return &loader{client: http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64}}, node: node}
+}
+
+// Load gives a key "tag/rest" its tag.
+func (l *loader) Load(ctx context.Context, key string, _ *corral.Item[[]byte]) (item corral.Item[[]byte], err error) {
+	if tag, _, tagged := strings.Cut(key, "/"); tagged {
+		item.Tags = []string{tag}
+	}
+	item.Value, err = l.load(ctx, key)
+	return item, err
 }
 
 // load is one call, which the origin writes down under the node's name and the

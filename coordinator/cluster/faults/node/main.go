@@ -36,11 +36,18 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) e
 	flags.StringVar(&config.Dir, "dir", "", "its directory")
 	flags.StringVar(&config.EtcdListen, "etcd-listen", "", "where its member of etcd listens, HOST:PEERPORT,CLIENTPORT")
 	peers := flags.String("peers", "", "the first nodes, host:port, with commas between")
+	external := flags.String("etcd", "", "the endpoints of an etcd that is there, host:port, with commas between; instead of -peers")
+	store := flags.String("store", "", "the directory in which values survive")
 	origin := flags.String("origin", "", "the origin's socket")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	config.Peers, config.New = strings.Split(*peers, ","), true
+	config.New = true
+	if *external != "" {
+		config.Etcd = strings.Split(*external, ",")
+	} else {
+		config.Peers = strings.Split(*peers, ",")
+	}
 	config.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 
 	joining, cancel := context.WithTimeout(ctx, joinWithin)
@@ -52,6 +59,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) e
 	s := &subject{node: node, loader: newLoader(*origin, config.Name), out: json.NewEncoder(out)}
 	if config.EtcdListen != "" {
 		s.etcdClient = clientOf(config.EtcdListen)
+	}
+	if *store != "" {
+		if s.store, err = openFiles(*store); err != nil {
+			return err
+		}
 	}
 	if err := s.open(joining); err != nil {
 		return err

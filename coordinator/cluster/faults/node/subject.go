@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -27,19 +29,21 @@ type subject struct {
 	node       *cluster.Node
 	loader     *loader
 	cache      *corral.Cache[[]byte]
-	etcdClient string // of the member in this process; empty if there is none
+	etcdClient string       // of the member in this process; empty if there is none
+	store      corral.Store // nil: nowhere
 
-	mu  sync.Mutex // held while a line is written
-	out *json.Encoder
+	mu     sync.Mutex // guards what follows, and is held while a line is written
+	out    *json.Encoder
+	player *player // nil while it rests
 }
 
 // open makes the cache and waits until it hears of invalidations, so that the
 // first command finds it as it will be.
 func (s *subject) open(ctx context.Context) (err error) {
 	coordinator := s.node.Cache(cacheName)
-	s.cache, err = corral.New(corral.Func(s.loader.load), corral.Options[[]byte]{
+	s.cache, err = corral.New(corral.LoaderFunc[[]byte](s.loader.Load), corral.Options[[]byte]{
 		Name: cacheName, TTL: time.Hour, Jitter: -1, ErrorPause: -1, MaxBytes: 256 << 20,
-		Codec: codec.Bytes{}, Coordinator: coordinator,
+		Codec: codec.Bytes{}, Coordinator: coordinator, Store: s.store,
 	})
 	if err != nil {
 		return err
@@ -88,6 +92,20 @@ func (s *subject) do(command faults.Command, heard time.Time) faults.Answer {
 		s.get(ctx, command, &a)
 	case faults.Invalidate:
 		a.Error = text(s.cache.Invalidate(ctx, command.Key))
+	case faults.InvalidateTag:
+		a.Error = text(s.cache.InvalidateTags(ctx, command.Key))
+	case faults.InvalidateAll:
+		a.Error = text(s.cache.InvalidateAll(ctx))
+	case faults.Begin:
+		a.Error = text(s.begin(*command.Play, command.Patience))
+	case faults.Rest:
+		a.Error = text(s.rest())
+	case faults.Weigh:
+		a.Weight = weigh()
+	case faults.Owners:
+		for _, partition := range s.node.Table() {
+			a.Owners = append(a.Owners, partition.Owner)
+		}
 	case faults.Look:
 		a.Status = s.look()
 		for _, key := range command.Keys {
@@ -98,8 +116,18 @@ func (s *subject) do(command faults.Command, heard time.Time) faults.Answer {
 	default:
 		a.Error = fmt.Sprintf("unknown command %q", command.Do)
 	}
-	a.Done = time.Now()
+	a.Done, a.Ended = time.Now(), faults.Now()
 	return a
+}
+
+// weigh collects garbage and looks at the process.
+func weigh() *faults.Weight {
+	runtime.GC()
+	runtime.GC() // what the first has let finalizers free
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	open, _ := os.ReadDir("/proc/self/fd") // none where there is no such directory
+	return &faults.Weight{Goroutines: runtime.NumGoroutine(), Descriptors: len(open), Heap: memory.HeapAlloc}
 }
 
 // errImpatient is what a caller ends with whose Patience is over.
@@ -165,7 +193,7 @@ func (s *subject) leads(ctx context.Context) bool {
 
 func (s *subject) close(id int) error {
 	a := faults.Answer{ID: id, Heard: time.Now()}
-	a.Error = text(errors.Join(s.cache.Close(), s.node.Close()))
+	a.Error = text(errors.Join(s.rest(), s.cache.Close(), s.node.Close()))
 	a.Done = time.Now()
 	s.answer(a)
 	return nil

@@ -1,0 +1,232 @@
+package faults_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/faults"
+)
+
+// A game is reads at all nodes and writes to the same keys, written down as a
+// history for each key, while faults happen. A write changes the origin and then
+// invalidates, by key, by tag or all.
+type game struct {
+	c    *cluster
+	name string
+	tags map[string][]string // keys by tag
+	keys []string
+	rate float64 // of reads, per second and node
+
+	stop    chan struct{}
+	writing sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	files   []playFile
+	ops     map[string][]op // by key
+	acked   map[string]int  // invalidations, by word
+	unknown int             // and those whose outcome nobody knows
+}
+
+// A playFile is what one life of a node has read.
+type playFile struct{ node, path string }
+
+const (
+	gameTags   = 8
+	keysPerTag = 6
+	// writesPerSecond is of all writers together.
+	writesPerSecond = 40
+	// writePatience is for how long an invalidation is waited for, before another
+	// node is asked for it.
+	writePatience = 5 * time.Second
+	writeTries    = 4
+)
+
+// newGame makes keys that nobody knows.
+func (c *cluster) newGame(rate float64) *game {
+	c.keys++
+	g := &game{c: c, name: fmt.Sprintf("g%d.", c.keys), tags: map[string][]string{}, rate: rate, stop: make(chan struct{}), ops: map[string][]op{}, acked: map[string]int{}}
+	for tag := range gameTags {
+		name := fmt.Sprintf("%st%d", g.name, tag)
+		for key := range keysPerTag {
+			g.tags[name] = append(g.tags[name], fmt.Sprintf("%s/k%d", name, key))
+		}
+		g.keys = append(g.keys, g.tags[name]...)
+	}
+	return g
+}
+
+// play lets a node read, from now until all rest, or its process ends.
+func (g *game) play(n *node) {
+	g.c.t.Helper()
+	g.mu.Lock()
+	path := filepath.Join(g.c.dir, fmt.Sprintf("%sreads%d", g.name, len(g.files)))
+	g.files = append(g.files, playFile{n.name, path})
+	g.mu.Unlock()
+	n.send(faults.Command{Do: faults.Begin, Patience: patience, Play: &faults.Play{Keys: g.keys, From: faults.Now(), Rate: g.rate, Path: path}}).must(g.c.t)
+}
+
+// begin lets all nodes read, and writes.
+func (g *game) begin() {
+	for _, n := range g.c.nodes {
+		g.play(n)
+	}
+	g.writing.Go(func() {
+		tick := time.NewTicker(time.Second / writesPerSecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				g.write()
+			case <-g.stop:
+				return
+			}
+		}
+	})
+}
+
+// end rests, and waits for everybody's answers.
+func (g *game) end() {
+	close(g.stop)
+	g.writing.Wait()
+	for _, n := range g.c.nodes {
+		n.send(faults.Command{Do: faults.Rest, Patience: 2 * patience}).must(g.c.t)
+	}
+}
+
+// target is what one write concerns.
+func (g *game) target() (command faults.Command, keys []string) {
+	key := g.keys[rand.N(len(g.keys))]
+	tag, _, _ := strings.Cut(key, "/")
+	switch by := rand.N(20); {
+	case by < 15:
+		return faults.Command{Do: faults.Invalidate, Key: key}, []string{key}
+	case by < 19:
+		return faults.Command{Do: faults.InvalidateTag, Key: tag}, g.tags[tag]
+	default:
+		return faults.Command{Do: faults.InvalidateAll}, g.keys
+	}
+}
+
+// write changes the origin, and has it invalidated without waiting for that.
+func (g *game) write() {
+	command, keys := g.target()
+	command.Patience = writePatience
+	call := faults.Now()
+	versions := g.c.origin.changeAll(keys)
+	g.note(opChange, "origin", keys, versions, call, faults.Now())
+	g.writing.Go(func() { g.invalidate(command, keys, versions) })
+}
+
+// invalidate asks nodes until one acknowledges it.
+func (g *game) invalidate(command faults.Command, keys []string, versions []int) {
+	call := faults.Now()
+	for range writeTries {
+		n := g.c.nodes[rand.N(len(g.c.nodes))]
+		if a, ok := n.send(command).wait(); ok && a.Error == "" {
+			g.note(opSettle, n.name, keys, versions, call, a.Ended)
+			g.mu.Lock()
+			g.acked[command.Do]++
+			g.mu.Unlock()
+			return
+		}
+	}
+	g.mu.Lock()
+	g.unknown++
+	g.mu.Unlock()
+}
+
+// note writes an operation into the history of each key that it concerns.
+func (g *game) note(kind opKind, node string, keys []string, versions []int, call, ret faults.Instant) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, key := range keys {
+		g.ops[key] = append(g.ops[key], op{kind: kind, version: versions[i], node: node, call: call, ret: ret})
+	}
+}
+
+// judge holds what was played against the register, and returns the number of
+// operations.
+func (g *game) judge(t *testing.T, r *report) (operations int) {
+	t.Helper()
+	calls := g.c.origin.byKey(g.name)
+	for key, all := range calls {
+		for _, call := range all {
+			o := op{kind: opCompute, version: call.version, node: call.node, number: call.number, call: call.call, ret: call.answer}
+			if call.ended.IsZero() { // its node was killed
+				o.ret = math.MaxInt64
+			}
+			g.ops[key] = append(g.ops[key], o)
+		}
+	}
+	for _, file := range g.files {
+		g.read(t, r, file, calls)
+	}
+	for _, key := range g.keys {
+		h := &history{key, g.ops[key]}
+		operations += len(h.ops)
+		r.linear(t, h)
+	}
+	r.unknown += g.unknown
+	for word, count := range g.acked {
+		r.acked[word] += count
+	}
+	return operations
+}
+
+// read takes in what a node was given. What it computed stands at the origin.
+func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]call) {
+	t.Helper()
+	file, err := os.Open(from.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var read faults.Read
+		if json.Unmarshal(lines.Bytes(), &read) != nil {
+			continue // the last line of one that was killed
+		}
+		r.asked++
+		if read.Error != "" {
+			r.refusable(t, read.Key, 0, faults.Answer{Errors: map[string]int{read.Error: 1}})
+			continue
+		}
+		key, version, number, ok := parseValue(read.Value)
+		computed := slices.ContainsFunc(calls[read.Key], func(c call) bool { return c.number == number && c.version == version })
+		if !ok || key != read.Key || !computed {
+			t.Errorf("node %s gave for %q what nobody has computed for it: %q", from.node, read.Key, read.Value)
+			continue
+		}
+		g.ops[key] = append(g.ops[key], op{kind: opRead, version: version, node: from.node, number: number, call: read.Call, ret: read.Return})
+	}
+}
+
+// linear fails the test if a history is not one of a register, and says where it
+// is drawn.
+func (r *report) linear(t *testing.T, h *history) {
+	t.Helper()
+	stale, result := h.stale(), h.linearizable()
+	r.stale += len(stale)
+	switch {
+	case len(stale) > 0:
+		dir, err := h.show(stale[0])
+		if err != nil {
+			t.Errorf("draw the history: %v", err)
+		}
+		t.Errorf("%q: %d stale reads, the first: %v (Porcupine: %s); the picture and the transcript are in %s", h.key, len(stale), stale[0], result, dir)
+	case result != "Ok":
+		r.stale++
+		t.Errorf("%q: Porcupine says %s of %d operations, and no read is older than an acknowledged invalidation", h.key, result, len(h.ops))
+	}
+}

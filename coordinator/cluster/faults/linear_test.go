@@ -1,0 +1,84 @@
+package faults_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// F12. Everything that is read, at all nodes, is what a register may give, while
+// keys are written and invalidated by key, tag and all, in the middle of flights,
+// and while owners are killed, stand still and are cut off.
+func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
+	c, cuts := startWherePartitionsAre(t)
+	c.origin.slow, c.origin.uneven = 2*time.Millisecond, 20*time.Millisecond
+	r := newReport(t, "F12")
+	wanted := 20_000
+	if soak {
+		wanted = 1_000_000
+	}
+	operations := 0
+	for round := 0; operations < wanted && !t.Failed(); round++ {
+		g := c.newGame(500)
+		g.begin()
+		time.Sleep(time.Second)
+		g.kill(round%2 == 0)
+		g.pause()
+		if cuts {
+			all := partitions()
+			g.part(all[(2*round)%len(all)])
+			g.part(all[(2*round+3)%len(all)])
+		}
+		g.end()
+		operations += g.judge(t, r)
+	}
+	r.note("%d operations; acknowledged %d by key, %d by tag, %d of all, %d unknown", operations, r.acked["invalidate"], r.acked["invalidate tag"], r.acked["invalidate all"], r.unknown)
+	if r.acked["invalidate"] == 0 || r.acked["invalidate tag"] == 0 || r.acked["invalidate all"] == 0 {
+		t.Errorf("acknowledged were %v: some way was not tried", r.acked)
+	}
+}
+
+// startWherePartitionsAre is five nodes in namespaces, or on loopback, where they
+// cannot be cut off.
+func startWherePartitionsAre(t *testing.T) (c *cluster, cuts bool) {
+	t.Helper()
+	if _, err := exec.LookPath("nft"); err != nil || os.Getuid() != 0 {
+		t.Log("without root and nftables: nodes are killed and stopped, and not cut off")
+		return start(t, 5, onLoopback), false
+	}
+	return start(t, 5, bridged(t).host), true
+}
+
+// kill is F1 for one node, restarted at once or when it has been buried.
+func (g *game) kill(atOnce bool) {
+	n := g.c.nodes[rand.N(len(g.c.nodes))]
+	n.process.kill()
+	if !atOnce {
+		time.Sleep(lease + 2*guard)
+	}
+	n.begin()
+	g.c.awaitWhole()
+	g.play(n)
+	time.Sleep(500 * time.Millisecond)
+}
+
+// pause is F5.
+func (g *game) pause() {
+	n := g.c.nodes[rand.N(len(g.c.nodes))]
+	n.signal(syscall.SIGSTOP)
+	time.Sleep(time.Second + rand.N(3*time.Second))
+	n.signal(syscall.SIGCONT)
+	time.Sleep(500 * time.Millisecond)
+	g.c.awaitWhole()
+}
+
+// part is F6.
+func (g *game) part(p partition) {
+	for _, n := range p.cut(g.c) {
+		defer n.drop()
+	}
+	time.Sleep(lease + time.Second + rand.N(time.Second))
+}
