@@ -173,6 +173,9 @@ func (n *Node) live(transport *peer.Transport) error {
 	defer n.mu.Unlock()
 	transport.SetPeers(n.places)
 	n.stepLocked(core.Tick{})
+	if n.drained {
+		n.stepLocked(core.Drain{Stay: true})
+	}
 	for id, a := range n.acks {
 		n.stepLocked(core.Committed{ID: id, Revision: a.revision})
 	}

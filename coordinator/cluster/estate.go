@@ -36,6 +36,20 @@ func (e *estate) owns(partition int) bool {
 	return owned != nil && (*owned)[partition]
 }
 
+// count is how many partitions this node owns.
+func (e *estate) count() (count int) {
+	owned := e.owned.Load()
+	if owned == nil {
+		return 0
+	}
+	for _, is := range *owned {
+		if is {
+			count++
+		}
+	}
+	return count
+}
+
 // share is this node's part of what all nodes may do together.
 func (e *estate) share() float64 { return 1 / float64(max(e.living.Load(), 1)) }
 

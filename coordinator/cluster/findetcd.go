@@ -77,6 +77,9 @@ type answers struct {
 
 // contact answers what another process announces.
 func (n *Node) contact(_ context.Context, theirs []byte) ([]byte, error) {
+	if answer, is, err := n.ordered(theirs); is {
+		return answer, err
+	}
 	bootstrap := n.answers.bootstrap.Load()
 	if bootstrap == nil {
 		return nil, errors.New("this node does not run etcd, and does not know yet who does")

@@ -82,6 +82,7 @@ type Node struct {
 	fenced   bool          // until a new life has a lease
 	refenced bool          // and that one is dead by now, too
 	leaving  bool          // Close was called
+	drained  bool          // by Drain, until Undrain
 	doubted  bool          // this machine's clock
 	peeked   []*parcel     // with bodies, in this step
 	places   map[string]peer.Place

@@ -144,6 +144,64 @@ func TestADrainingNodeGivesEverythingAwayAndLeaves(t *testing.T) {
 	`)
 }
 
+func TestADrainedNodeStaysIfItIsToldTo(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1"}, `
+		Drain stay
+		+400ms
+			→ 400ms Write id=1 table=2:b/1@2 tableRevision=6
+		Wrote id=1 ok table=50
+		Changed revision=50 table=2:b/1@2
+		# it asks, and computes, as before
+		+2s
+		Ask id=1 key=k wait=30s
+			→ 2.4s b: Join ask=1 key=k gen=2 wait=30s
+		b: Reply ask=1 kind=lease gen=2 flight=0.2.1 life=30s
+			→ 2.4s b: Extend flights=0.2.1
+			→ 2.4s Answered ask=1 kind=lease flight=0.2.1 life=30s
+	`)
+}
+
+func TestANodeThatStaysOwnsAgainOnceItIsUndrained(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,b/1@1"}, `
+		Drain stay
+		+400ms
+			→ 400ms Write id=1 table=2:b/1@2,b/1@1 tableRevision=6
+		Wrote id=1 ok table=50
+		Changed revision=50 table=2:b/1@2,b/1@1
+		Undrain
+		+400ms
+		Changed revision=60 table=3:a/1@3,b/1@1
+			→ 800ms (took over)
+			→ 800ms b: Recover round=1 parts=0.3
+		b: End round=1
+			→ 800ms (active)
+		# and leaves when it is told to leave
+		Drain
+			→ 800ms Write id=2 table=4:b/1@4,b/1@1 tableRevision=60
+		+400ms
+	`)
+}
+
+func TestADrainedNodeKeepsWhatNobodyElseCouldOwn(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1"}, `
+		Changed revision=11 nodes=b/1@11+draining
+		Drain stay
+		+2s
+		Ask id=1 key=k wait=30s
+			→ 2s Answered ask=1 kind=lease flight=0.1.1 life=30s
+	`)
+}
+
+func TestADrainedNodeThatIsTakenForDeadHasNotLeft(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1"}, `
+		Drain stay
+		+400ms
+		Changed revision=50 nodes=a/1@50+tombstone
+			→ 400ms (fenced)
+			→ 400ms Fenced
+	`)
+}
+
 func TestADrainingNodeIsGivenNothing(t *testing.T) {
 	transcript(t, scene{self: "a", others: "b c", table: "1:c/1@1,c/1@1"}, `
 		Changed revision=11 nodes=b/1@11+draining

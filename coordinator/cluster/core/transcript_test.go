@@ -210,8 +210,11 @@ func (p *play) renew(r Renew) {
 			continue
 		}
 		record := n.NodeRecord
-		if n.Node == p.Self && r.Draining {
-			record.State = Draining
+		if n.Node == p.Self {
+			record.State = Live
+			if r.Draining {
+				record.State = Draining
+			}
 		}
 		next.Nodes = append(next.Nodes, NodeChange{name, &record, next.Revision})
 	}
