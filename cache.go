@@ -15,7 +15,7 @@ import (
 // index, the entry, the record and the allocator's rounding. bench/ measures it.
 const (
 	entryBytes = 208
-	moreBytes  = 144
+	moreBytes  = 128
 	markBytes  = 96
 	bodyBytes  = 128
 	tagBytes   = 18 // a string header and its slot

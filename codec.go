@@ -22,20 +22,31 @@ func (c *Cache[V]) decode(key string, version uint64, from *Record) (r *record[V
 	now := c.now()
 	r = &record[V]{
 		value: value, born: now - int64(from.Age), expiry: later(now, from.TTL),
-		revision: from.Revision, version: version,
-		more: &more{
-			windows: windows{
-				staleFor: from.StaleFor, staleOnError: from.StaleOnError, staleOnOutage: from.StaleOnOutage,
-				beta: from.EarlyRefresh, cost: from.Cost,
-			},
-			outcome: from.Outcome, tags: from.Tags, slots: c.rules.slots(from.Tags), validator: from.Validator, elsewhere: true,
-		},
+		revision: from.Revision, stamp: stamp(version) | elsewhere,
 	}
-	weight = c.overhead(key) + size + moreBytes + int64(len(from.Validator))
-	for _, tag := range from.Tags {
-		weight += tagBytes + int64(len(tag))
+	weight = c.overhead(key) + size
+	w := windows{staleFor: from.StaleFor, staleOnError: from.StaleOnError, staleOnOutage: from.StaleOnOutage, beta: from.EarlyRefresh}
+	if from.Outcome == Keep && from.Body == nil && c.plainly(w, from.Tags, from.Validator) {
+		return r, weight, nil
 	}
-	return r, weight, nil
+	w.cost = from.Cost
+	r.more = &more{windows: w, outcome: from.Outcome, tags: from.Tags, slots: c.rules.slots(from.Tags), validator: from.Validator}
+	return r, weight + r.more.bytes(), nil
+}
+
+// plainly reports whether a value has nothing beside the cache's own windows.
+// What it has cost is of use for XFetch only.
+func (c *Cache[V]) plainly(w windows, tags []string, validator string) bool {
+	return w == c.standard && w.beta == 0 && len(tags) == 0 && validator == ""
+}
+
+// bytes is what more takes, without a body.
+func (m *more) bytes() int64 {
+	n := moreBytes + int64(len(m.validator))
+	for _, tag := range m.tags {
+		n += tagBytes + int64(len(tag))
+	}
+	return n
 }
 
 func (c *Cache[V]) decodeValue(data []byte) (value V, err error) {

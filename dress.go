@@ -38,7 +38,7 @@ func (c *Cache[V]) info(f *found[V]) Info {
 	now := c.now()
 	info := Info{
 		Source: f.source, Kept: f.kept, Age: time.Duration(now - f.record.born), TTL: remaining(f.record.expiry, now),
-		Waiters: f.waiters, Version: f.record.version, Revision: f.record.revision, LoadTime: f.took, Err: f.err,
+		Waiters: f.waiters, Version: f.record.version(), Revision: f.record.revision, LoadTime: f.took, Err: f.err,
 	}
 	if f.record.more != nil {
 		info.Outcome = f.record.more.outcome

@@ -62,15 +62,32 @@ type entry[V any] struct {
 	flight *flight[V]
 }
 
-// A record is a value with its times. It is immutable.
+// A record is a value with its times. Once it can be read it is immutable.
 type record[V any] struct {
 	value    V
 	born     int64  // on the cache's clock
 	expiry   int64  // until when it is fresh
 	revision uint64 // v: what was applied when its load began
-	version  uint64 // the number of its flight, or of its Set
-	more     *more  // nil for a value with the cache's own windows and nothing else
+	stamp    stamp
+	more     *more // nil for a value with the cache's own windows and nothing else
 }
+
+// A stamp is the number of a value's flight, or of its Set, with what else there
+// is to be known of every value: in one word, so that values which come from
+// elsewhere, as most of an owner's do, take no more memory than those computed
+// here.
+type stamp uint64
+
+const (
+	elsewhere stamp = 1 << (63 - iota) // computed by another process: R1 must look at keys too
+	unasked                            // the shelf took it in: no load here began for it
+	mirrored                           // this process does not own its key
+	stamps    = elsewhere | unasked | mirrored
+)
+
+func (r *record[V]) version() uint64 { return uint64(r.stamp &^ stamps) }
+
+func (r *record[V]) is(s stamp) bool { return r.stamp&s != 0 }
 
 // more is what most values do not have.
 type more struct {
@@ -80,12 +97,7 @@ type more struct {
 	validator string
 	body      *growing
 	outcome   Outcome
-	elsewhere bool // computed by another process: R1 must look at keys too
-	unasked   bool // the shelf took it in: no load here began for it
 }
-
-// unasked says that the value's version does not tell when its load began.
-func (r *record[V]) unasked() bool { return r.more != nil && r.more.unasked }
 
 func (r *record[V]) slots() []uint16 {
 	if r.more == nil {

@@ -110,7 +110,7 @@ func (f *flight[V]) holding() Lease {
 // takes reports whether a value is an answer.
 func (q *query[V]) takes(r *record[V], state freshness, now int64) bool {
 	if q.demand.fresh {
-		return r.version > q.arrived && !r.unasked()
+		return r.version() > q.arrived && !r.is(unasked)
 	}
 	switch state {
 	case fresh, early:

@@ -91,7 +91,7 @@ func (e *entry[V]) describe(c *Cache[V]) EntryInfo {
 	if r := e.value.Load(); r != nil {
 		r = c.softened(r)
 		info.Value, info.Age, info.TTL = true, time.Duration(now-r.born), remaining(r.expiry, now)
-		info.Revision, info.Version = r.revision, r.version
+		info.Revision, info.Version = r.revision, r.version()
 		if r.more != nil {
 			info.Tags = r.more.tags
 		}

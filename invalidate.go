@@ -178,7 +178,7 @@ func (c *Cache[V]) keepable(key string, r *record[V]) bool {
 
 // answers is R1: no invalidation that concerns the value lies in (v, s].
 func (c *Cache[V]) answers(key string, r *record[V], s uint64) bool {
-	if r.more != nil && r.more.elsewhere {
+	if r.is(elsewhere) {
 		return c.rules.untouchedElsewhere(key, r.slots(), r.revision, s)
 	}
 	return c.rules.untouched(r.slots(), r.revision, s)

@@ -393,7 +393,7 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 		}
 	}
 	r := c.describe(item, time.Since(f.started))
-	r.revision, r.version = f.revision, f.id
+	r.revision, r.stamp = f.revision, stamp(f.id)
 	weight := c.overhead(f.key) + size
 	if item.Outcome == Validate {
 		weight += markBytes
@@ -402,10 +402,7 @@ func (c *Cache[V]) record(f *flight[V], item *Item[V]) (*record[V], int64, error
 		weight += bodyBytes
 	}
 	if r.more != nil {
-		weight += moreBytes + int64(len(r.more.validator))
-		for _, tag := range r.more.tags {
-			weight += tagBytes + int64(len(tag))
-		}
+		weight += r.more.bytes()
 		if body := r.more.body; body != nil {
 			n, whole := body.bytes()
 			if !whole {
@@ -428,8 +425,7 @@ func (c *Cache[V]) describe(item *Item[V], cost time.Duration) *record[V] {
 		staleOnOutage: override(cmp.Or(item.StaleOnOutage, item.StaleOnError), c.o.StaleOnOutage),
 		beta:          override(item.EarlyRefresh, c.o.EarlyRefresh),
 	}
-	if w == c.standard && w.beta == 0 && len(item.Tags) == 0 && item.Validator == "" &&
-		item.Body == nil && item.Tail == nil && (item.Outcome == Keep || item.Outcome == NotModified) {
+	if c.plainly(w, item.Tags, item.Validator) && item.Body == nil && item.Tail == nil && (item.Outcome == Keep || item.Outcome == NotModified) {
 		return r
 	}
 	w.cost = cost

@@ -112,7 +112,7 @@ func (e *entry[V]) retain(c *Cache[V], f *flight[V], r *record[V], weight, relea
 	switch {
 	case m == nil, f.bond == 0, m.bond != f.bond: // I13
 		return false
-	case m.kept != nil && m.kept.version > r.version:
+	case m.kept != nil && m.kept.version() > r.version():
 		return false // a newer load was faster
 	case c.closed.Load(), weight > c.o.MaxValueBytes, !c.keepable(f.key, r): // I7
 		return false
@@ -149,7 +149,7 @@ func (e *entry[V]) unmark(c *Cache[V], f *flight[V]) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	m := e.mark.Load()
-	if m == nil || !m.pass || m.kept != nil && m.kept.version > f.id || e.flight != nil || e.growingLocked() != nil {
+	if m == nil || !m.pass || m.kept != nil && m.kept.version() > f.id || e.flight != nil || e.growingLocked() != nil {
 		return
 	}
 	e.dropLocked(c, Replaced)

@@ -123,7 +123,7 @@ func (c *Cache[V]) keepsake(key string, record *Record) (*keepsake[V], error) {
 	if record.Body != nil {
 		weight += bodyBytes
 	}
-	r.more.unasked = true
+	r.stamp |= unasked
 	return &keepsake[V]{key, r, weight, record}, nil
 }
 
@@ -160,7 +160,7 @@ func (e *entry[V]) keep(c *Cache[V], k *keepsake[V]) (f *flight[V], begun, ok bo
 func (f *flight[V]) awaits(c *Cache[V], k *keepsake[V]) bool {
 	r, now := k.value, c.now()
 	switch {
-	case f.asking == nil, f.fresh, f.noStale && now >= r.expiry, now >= later(r.expiry, r.more.staleFor):
+	case f.asking == nil, f.fresh, f.noStale && now >= r.expiry, now >= later(r.expiry, c.windowsOf(r).staleFor):
 		return false
 	case f.refresh && f.previous != nil && r.born <= f.previous.born:
 		return false

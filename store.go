@@ -6,6 +6,20 @@ import (
 	"time"
 )
 
+// What a store has is judged by the rule of revisions when it is read, for the
+// store may not have been told of an invalidation: it failed, or the process was
+// away.
+//
+//	T1. A record answers only if all that was invalidated since its load began
+//	    is known here, and none of it concerns the record.
+//	T2. One that began before what is known serves for validation only, and
+//	    only if nothing that is known concerns it. It does not cover a load that
+//	    fails either: it may be what somebody has invalidated.
+//	T3. A value is written only while the rule lets it be kept, and is deleted
+//	    if that has changed by the time it is written.
+//	T4. What an invalidation concerns is deleted behind it, in the order of
+//	    revisions; who invalidates waits for that in this process (deletions).
+
 // fromStore answers a flight with a value that an earlier run left. A record
 // that is too old to be an answer is kept in the entry for validation and for
 // failures, and the flight goes on: then it reports false.
@@ -25,11 +39,12 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		c.storeFailed(f.key, err)
 		return false
 	}
-	if !c.keepable(f.key, r) {
+	known := max(c.known.Load(), c.rules.knownFrom()) // T2
+	if !c.rules.untouchedElsewhere(f.key, r.slots(), max(r.revision, known), forever) {
 		closeBody(record)
 		return false
 	}
-	if record.Revision < c.known.Load() {
+	if r.revision < known {
 		closeBody(record)
 		if record.Body == nil {
 			f.previous = r // its source may confirm it
@@ -37,7 +52,7 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		return false
 	}
 	now := c.now()
-	state := judge(now, r.expiry, r.more.windows, c.draw)
+	state := judge(now, r.expiry, c.windowsOf(r), c.draw)
 	if state > stale || state == stale && f.noStale {
 		closeBody(record)
 		if record.Body == nil {
@@ -97,7 +112,7 @@ func (c *Cache[V]) keepInStore(key string, r *record[V]) error {
 // concerns it, and no newer value has taken its place.
 func (c *Cache[V]) newest(key string, r *record[V]) bool {
 	if e := c.table.Get(key); e != nil {
-		if now := e.value.Load(); now != nil && now.version > r.version {
+		if now := e.value.Load(); now != nil && now.version() > r.version() {
 			return false
 		}
 	}
