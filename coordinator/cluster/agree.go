@@ -47,7 +47,7 @@ func (n *Node) renew(a core.Renew, clock core.Time) {
 	}
 	if err != nil {
 		n.n.renewalsFailed.Add(1)
-		n.quietly.say("the lease of this node was not renewed", err)
+		n.quietly.say(saysNotRenewed, err)
 		n.stepLocked(core.Renewed{})
 		return
 	}
@@ -70,7 +70,7 @@ func (n *Node) write(a core.Write) {
 	result, err := n.sendTable(a)
 	switch {
 	case err != nil:
-		n.quietly.say("the table was not written", err)
+		n.quietly.say(saysNotWritten, err)
 	case result.OK:
 		wrote = core.Wrote{ID: a.ID, OK: true, Table: result.Revision}
 	default:
@@ -110,7 +110,7 @@ func (n *Node) follow(from uint64) {
 		if n.lostTrack(err) {
 			return
 		}
-		n.quietly.say("the watch of etcd ended and begins anew", err)
+		n.quietly.say(saysWatchEnded, err)
 		for {
 			snapshot, err := n.client.Read(n.ctx)
 			if err == nil {
@@ -121,7 +121,7 @@ func (n *Node) follow(from uint64) {
 			if n.lostTrack(err) {
 				return
 			}
-			n.quietly.say("etcd cannot be read", err)
+			n.quietly.say(saysNotRead, err)
 			if pause(n.ctx, n.times.Retry) != nil {
 				return
 			}
@@ -141,7 +141,7 @@ func (n *Node) lostTrack(err error) bool {
 	if !errors.Is(err, etcd.ErrRolledBack) && !errors.Is(err, etcd.ErrClosed) {
 		return false
 	}
-	n.log.Error("this node follows the cluster no longer: it answers and grants nothing once its lease has run out", "cause", err)
+	n.say(saysLostTrack, "cause", err)
 	n.cancel(fmt.Errorf("cluster: %w", err))
 	return true
 }
@@ -154,7 +154,7 @@ func (n *Node) apply(change etcd.Change) {
 	if inv, there := change.Put[etcd.InvalidationsKey]; there {
 		batch, err := etcd.DecodeInvalidations(inv.Value)
 		if err != nil {
-			n.quietly.say("an invalidation cannot be read: everything counts as invalidated", err)
+			n.quietly.say(saysBadInvalidation, err)
 			n.invalidateAll(change.Revision)
 		} else {
 			n.invalidate(change.Revision, batch)
@@ -215,6 +215,7 @@ func (n *Node) changed(e core.Changed) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.applied.Store(e.Revision)
+	n.n.heard.Store(int64(boottime()))
 	n.agreed.Revision = e.Revision
 	for _, c := range e.Nodes {
 		n.records[c.Name] = c
@@ -258,7 +259,7 @@ func (n *Node) notePlace(c core.NodeChange) bool {
 func (n *Node) nodeChange(name string, kv etcd.KV) (core.NodeChange, bool) {
 	record, err := etcd.DecodeNode(kv.Value)
 	if err != nil || record.Name != name {
-		n.quietly.say(fmt.Sprintf("the record of node %q cannot be read, and is passed over", name), err)
+		n.quietly.say(saysBadRecord, err, "node", name)
 		return core.NodeChange{}, false
 	}
 	return core.NodeChange{Name: name, Record: &record.NodeRecord, Revision: kv.Revision}, true
@@ -284,7 +285,7 @@ func (n *Node) readTable(kv etcd.KV) *core.Table {
 		err = fmt.Errorf("it has %d partitions, and the cluster %d", len(table.Owner), n.cluster.Partitions)
 	}
 	if err != nil {
-		n.log.Error("this node leaves: the cluster's table cannot be read", "cause", err)
+		n.say(saysNoTable, "cause", err)
 		n.cancel(fmt.Errorf("cluster: read the table: %w", err))
 		return nil
 	}

@@ -284,7 +284,7 @@ func TestANodeLeavesWhenATableComesThatItCannotRead(t *testing.T) {
 		wait(t, began, "the load")
 		by := operator(t, endpoint, prefix)
 		putByHand(t, by, etcd.TableKey, row.table(read(t, by).Keys[etcd.TableKey].Value))
-		saysOnce(t, &log, "this node leaves: the cluster's table cannot be read")
+		saysOnce(t, &log, saysNoTable.what)
 		if _, err := c.Get(t.Context(), "k"); !errors.Is(err, corral.ErrUnavailable) {
 			t.Errorf("%s: Get of a node that has left: %v, want ErrUnavailable", row.what, err)
 		}
@@ -311,7 +311,7 @@ func TestAnotherNodesRecordThatCannotBeReadIsPassedOver(t *testing.T) {
 		putByHand(t, by, etcd.NodeKey("b"), ofFormat2(t, encoded(node.Encode())))
 	}
 	eventually(t, "the node to have applied it", func() bool { return n.Status().Revision >= read(t, by).Keys[etcd.NodeKey("b")].Revision })
-	saysOnce(t, &log, `the record of node \"b\" cannot be read`)
+	saysOnce(t, &log, saysBadRecord.what)
 	if s := n.Status(); len(s.Nodes) != 1 || s.Owned != 32 || !s.Standing {
 		t.Errorf("the node is %+v", s)
 	}

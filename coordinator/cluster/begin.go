@@ -210,7 +210,7 @@ func (n *Node) rebirth() {
 			}
 			continue
 		}
-		n.quietly.say("this node was taken for dead, and cannot come back yet", err)
+		n.quietly.say(saysStillDead, err)
 		if pause(n.ctx, n.times.Renew) != nil {
 			return
 		}

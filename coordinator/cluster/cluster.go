@@ -93,6 +93,7 @@ func (n *Node) first(s etcd.Snapshot, transport *peer.Transport) error {
 	defer n.deliver.Unlock()
 	n.agreed.Revision = s.Revision
 	n.applied.Store(s.Revision)
+	n.n.heard.Store(int64(boottime()))
 	n.quiet.all(s.Revision) // what was invalidated before is not known
 	for _, c := range n.nodeChanges(s) {
 		n.records[c.Name] = c
@@ -167,7 +168,7 @@ func (n *Node) Close() error {
 		select {
 		case <-n.gone:
 		case <-timer.C:
-			n.log.Warn("this node leaves without having given its partitions away: they are taken once it is silent")
+			n.say(saysLeftEarly)
 		case <-n.ctx.Done():
 		}
 	}

@@ -65,7 +65,7 @@ func (n *Node) watchServer() {
 	case <-n.ctx.Done():
 	case <-n.server.Stopped():
 		if err := n.server.Err(); err != nil {
-			n.log.Error("the member of etcd in this node has ended: mend its cause and restart the node", "cause", err)
+			n.say(saysMemberEnded, "cause", err)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (h handler) Received(from core.Node, session uint64, messages []core.Messag
 		}
 		message, err := received(message)
 		if err != nil {
-			h.quietly.say("a message was passed over, from node "+from.Name, err)
+			h.quietly.say(saysBadMessage, err, "node", from.Name)
 			reply, is := message.(core.Reply)
 			if !is {
 				continue
@@ -118,7 +118,7 @@ func (h handler) receiveLarge(from core.Node, session uint64, m core.Message, p 
 	if value, err := rest.value(); err == nil {
 		p.record.Value = value
 	} else {
-		h.quietly.say("a large value is not kept by its owner", err)
+		h.quietly.say(saysNotKept, err)
 	}
 	h.hear(core.Received{From: from, Session: session, Message: m})
 }

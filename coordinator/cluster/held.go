@@ -77,7 +77,7 @@ func (l *lease) Fill(ctx context.Context, r *corral.Record) error {
 			p.body.Close()
 		}
 		if errors.Is(err, errTooLarge) { // the next holder's would be, too
-			l.node.quietly.say("a value is not shared with other nodes", err)
+			l.node.quietly.say(saysNotShared, err)
 			return errors.Join(err, l.Pass(ctx))
 		}
 		return errors.Join(err, l.Abandon(ctx))

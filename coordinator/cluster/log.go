@@ -1,8 +1,7 @@
 package cluster
 
 import (
-	"log/slog"
-	"sync"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -13,32 +12,66 @@ import (
 type counters struct {
 	values, leases, unsent, renewals, renewalsFailed, invalidations   atomic.Uint64
 	holderLost, superseded, lateRejoins, voidOutcomes, buried, lapses atomic.Uint64
+	lost, adopted, unreachable, fenced, silent, notAcknowledged       atomic.Uint64
+
+	recoveries      atomic.Uint64
+	recoveryTime    atomic.Int64 // nanoseconds, of all together
+	recoveryLongest atomic.Int64
+	heard           atomic.Int64 // when the watch last told something
 }
 
-// logEvery is how often the same complaint is repeated.
-const logEvery = 10 * time.Second
-
-// once says the same thing once in logEvery.
-type once struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last map[string]time.Time // by message: as many as there are in this package, and nodes
+// recovered counts a recovery. It is called with the node's mu held.
+func (c *counters) recovered(took time.Duration) {
+	c.recoveries.Add(1)
+	c.recoveryTime.Add(int64(took))
+	c.recoveryLongest.Store(max(c.recoveryLongest.Load(), int64(took)))
 }
 
-func (o *once) say(message string, cause error) {
-	o.mu.Lock()
-	now := time.Now()
-	recent := now.Sub(o.last[message]) < logEvery && !o.last[message].IsZero()
-	if !recent {
-		if o.last == nil || len(o.last) > maxQuiet {
-			o.last = map[string]time.Time{}
-		}
-		o.last[message] = now
+// marginWindow is over what time the least margin is looked for, and at most
+// twice that.
+const marginWindow = 30 * time.Second
+
+// A margin is the least that was left of the lease when it was extended, in this
+// window and the one before. It is guarded by the node's mu.
+type margin struct {
+	until core.Time
+	began core.Time // of the window
+	least time.Duration
+	prior time.Duration // least of the window before
+}
+
+// unknownMargin is that of a window without an extension.
+const unknownMargin = time.Duration(math.MaxInt64)
+
+// extend notes that the lease ends at until, as of now.
+func (m *margin) extend(now, until core.Time) {
+	if until == m.until {
+		return
 	}
-	o.mu.Unlock()
-	if !recent {
-		o.log.Warn(message, "cause", cause)
+	before := m.until
+	m.until = until
+	m.turn(now)
+	if before == 0 || until < before {
+		return // it begins, or is given up
 	}
+	m.least = min(m.least, max(before.Sub(now), 0))
+}
+
+// turn begins another window when the present one is over.
+func (m *margin) turn(now core.Time) {
+	switch age := now.Sub(m.began); {
+	case m.began == 0 || age >= 2*marginWindow:
+		m.began, m.least, m.prior = now, unknownMargin, unknownMargin
+	case age >= marginWindow:
+		m.began, m.least, m.prior = now, unknownMargin, m.least
+	}
+}
+
+// seen is the least margin, as of now; present is what is left at this moment,
+// which counts too: an extension that does not come has none.
+func (m *margin) seen(now core.Time, present time.Duration) time.Duration {
+	m.turn(now)
+	return min(m.least, m.prior, present)
 }
 
 // tell counts what the core notes, and logs what an operator may want to know.
@@ -49,16 +82,19 @@ func (n *Node) tell(note core.Note) {
 			return // it is given up
 		}
 		n.n.lapses.Add(1)
-		n.log.Warn("the lease of this node has run out: it answers and grants nothing until it is renewed")
+		n.say(saysLapsed)
 	case core.NoteRestored:
 		n.log.Info("this node has a lease", "after", note.Took)
 	case core.NoteBuried:
 		n.n.buried.Add(1)
-		n.log.Warn("a node is silent: its partitions are given to others", "node", note.Node.String())
+		n.say(saysBuried, "node", note.Node.String())
 	case core.NoteTookOver:
-		n.log.Info("partitions have come to this node")
+		n.log.Info("keys have come to this node")
 	case core.NoteActive:
+		n.n.recovered(note.Took)
 		n.log.Info("they are served", "after", note.Took)
+	case core.NoteAdopted:
+		n.n.adopted.Add(1)
 	case core.NoteHolderLost:
 		n.n.holderLost.Add(1)
 	case core.NoteSuperseded:
@@ -68,15 +104,18 @@ func (n *Node) tell(note core.Note) {
 	case core.NoteVoidOutcome:
 		n.n.voidOutcomes.Add(1)
 	case core.NoteUnreachable:
-		n.quietly.say("the owner of keys cannot be reached: node "+note.Node.Name, errUnreachable)
+		n.n.unreachable.Add(1)
+		n.quietly.say(saysUnreachable, errUnreachable, "node", note.Node.Name)
 	case core.NoteOldTable:
-		n.quietly.say("a table that is not newer than the one in force was passed over: was etcd put back from a backup?", errMalformed)
+		n.quietly.say(saysOldTable, errMalformed)
 	case core.NoteInvalidation:
-		n.quietly.say("an invalidation was acknowledged only once the lease had run out of node "+note.Node.Name, errSilent)
+		n.n.silent.Add(1)
+		n.quietly.say(saysSilent, errSilent, "node", note.Node.Name)
 	case core.NoteFenced:
 		if n.leaving {
 			return // by its own tombstone
 		}
-		n.log.Warn("this node was taken for dead, and begins anew", "incarnation", n.self.Incarnation)
+		n.n.fenced.Add(1)
+		n.say(saysFenced, "node", n.self.String())
 	}
 }

@@ -75,6 +75,7 @@ type Node struct {
 	acks     map[uint64]*ack
 	timer    *time.Timer
 	wakes    core.Time
+	margin   margin
 	reborn   chan struct{} // closed when a fenced node has a new incarnation
 	stands   bool          // at the last step
 	stood    chan struct{} // closed when that changes, or a cache begins to watch
@@ -113,6 +114,7 @@ func (n *Node) stepAtLocked(now core.Time, event core.Event) {
 	}
 	clear(n.peeked)
 	n.peeked = n.peeked[:0]
+	n.margin.extend(now, n.core.Until())
 	n.tenure.extend(n.core.Until())
 	n.estate.follow(n.core)
 	if n.core.Standing(now) != n.stands {
@@ -166,6 +168,7 @@ func (n *Node) doLocked(action core.Action) {
 			l.end(a.Void)
 		}
 	case core.Lost:
+		n.n.lost.Add(1)
 		if l := n.leases[a.Flight]; l != nil {
 			l.lose()
 		}
@@ -209,7 +212,7 @@ func (n *Node) sendLocked(s core.Send) {
 	switch m := message.(type) {
 	case core.Reply:
 		if err := n.sealLocked(&m.Value, m.Kind == core.KindLease); err != nil {
-			n.quietly.say("a value is not shared with other nodes", err)
+			n.quietly.say(saysNotShared, err)
 			m.Value, m.Kind = core.Value{}, core.KindOverloaded
 			if errors.Is(err, errTooLarge) {
 				m.Kind = core.KindPass
@@ -310,7 +313,7 @@ func (n *Node) keepLocked(a core.Keep) {
 		record.Body, record.BodySize = n.fetch(n.ctx, p.ref, p.ref.valueSize), p.ref.bodySize
 	}
 	if err := k.view().Keep(key, record); err != nil {
-		n.quietly.say("a value of another node is not kept, cache "+k.name, err)
+		n.quietly.say(saysNotKept, err, "cache", k.name)
 		return
 	}
 	p.kept = true

@@ -61,8 +61,8 @@ func TestWithoutEtcdANodeAnswersNothingAndComesBack(t *testing.T) {
 	if calls := o.calls.Load(); calls != 1 {
 		t.Errorf("%d loads, want the one before", calls)
 	}
-	saysOnce(t, &log, "the lease of this node has run out")
-	saysOnce(t, &log, "the lease of this node was not renewed")
+	saysOnce(t, &log, saysLapsed.what)
+	saysOnce(t, &log, saysNotRenewed.what)
 	start()
 	eventually(t, "the node to come back", func() bool { return n.Status().Standing })
 	serves(t, c, "new")
@@ -157,7 +157,7 @@ func TestAValueThatNobodyTakesIsComputedByEachNode(t *testing.T) {
 			t.Errorf("%s: who waits is told %v, want a pass", row.what, got.Kind)
 		}
 	}
-	saysOnce(t, &log, "a value is not shared with other nodes")
+	saysOnce(t, &log, saysNotShared.what)
 }
 
 func TestAPeerThatFloodsIsToldSoAndOthersAreServed(t *testing.T) {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -101,14 +100,14 @@ func (n *Node) compare(record core.NodeRecord) {
 	}
 	names, doubted := n.rates.differ(float64(n.times.Guard) / float64(n.times.Lease))
 	if len(names) > 0 && !doubted {
-		n.quietly.say("the clock of a node runs at another rate than this one's, by more than leases tolerate: look at both machines: "+strings.Join(names, ", "), errClock)
+		n.quietly.say(saysClocks, errClock, "nodes", names)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if doubted != n.doubted {
 		n.doubted = doubted
 		if doubted {
-			n.log.Error("this machine's clock runs at another rate than most others', by more than leases tolerate: the node gives its lease up until it is mended", "others", names)
+			n.say(saysClock, "others", names)
 		} else {
 			n.log.Info("this machine's clock runs as the others' do again")
 		}

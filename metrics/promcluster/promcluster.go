@@ -42,6 +42,10 @@ func nodeCount(name, help string, value func(s *cluster.Status) uint64) nodeMetr
 var nodeMetrics = []nodeMetric{
 	nodeGauge("standing", "1 while the node has a lease: it may answer and grant.", func(s *cluster.Status) float64 { return number(s.Standing) }),
 	nodeGauge("lease_seconds", "What is left of the node's lease.", func(s *cluster.Status) float64 { return s.Lease.Seconds() }),
+	nodeGauge("lease_least_seconds", "The least that was left of the lease when it was extended, in the last half minute or whole one.", func(s *cluster.Status) float64 { return s.LeaseLeast.Seconds() }),
+	nodeGauge("draining", "1 while the node gives its partitions away, or has: it serves, and owns nothing.", func(s *cluster.Status) float64 { return number(s.Draining()) }),
+	nodeGauge("watch_behind_revisions", "Revisions that the last renewal has read and the node has not applied yet.", func(s *cluster.Status) float64 { return float64(s.Behind) }),
+	nodeGauge("watch_heard_seconds", "Time since the watch of etcd has told of any revision.", func(s *cluster.Status) float64 { return s.Heard.Seconds() }),
 	nodeGauge("applied_revision", "The revision up to which the node knows of all invalidations.", func(s *cluster.Status) float64 { return float64(s.Revision) }),
 	nodeGauge("table_epoch", "The table of owners that the node goes by.", func(s *cluster.Status) float64 { return float64(s.Epoch) }),
 	nodeGauge("owned_partitions", "Partitions that the node owns.", func(s *cluster.Status) float64 { return float64(s.Owned) }),
@@ -50,10 +54,18 @@ var nodeMetrics = []nodeMetric{
 	nodeGauge("waiting", "Callers of all nodes that wait for keys of this one.", func(s *cluster.Status) float64 { return float64(s.Waiting) }),
 	nodeGauge("granted_leases", "Loads, of all nodes, that this one has granted and that run.", func(s *cluster.Status) float64 { return float64(s.Flights) }),
 	nodeGauge("held_leases", "Loads that run in this node.", func(s *cluster.Status) float64 { return float64(s.Held) }),
+	nodeGauge("unacknowledged_invalidations", "Batches of invalidations that the node has written and that are not acknowledged yet.", func(s *cluster.Status) float64 { return float64(s.Unacked) }),
+	nodeGauge("recovery_longest_seconds", "The longest recovery since the start.", func(s *cluster.Status) float64 { return s.RecoveryLongest.Seconds() }),
 
 	nodeCount("lapses_total", "Times that the node's lease ran out.", func(s *cluster.Status) uint64 { return s.Lapses }),
+	nodeCount("fenced_total", "Times that the node was declared dead by others, and began anew.", func(s *cluster.Status) uint64 { return s.Fenced }),
 	nodeCount("buried_total", "Nodes that this one declared dead.", func(s *cluster.Status) uint64 { return s.Buried }),
 	nodeCount("invalidations_total", "Invalidations that the node has written.", func(s *cluster.Status) uint64 { return s.Invalidations }),
+	nodeCount("invalidations_not_acknowledged_total", "Invalidations of which the node could not say that they hold everywhere; the caller was told so.", func(s *cluster.Status) uint64 { return s.NotAcknowledged }),
+	nodeCount("invalidations_waited_total", "Batches of invalidations for which the lease of another node had to run out: it did not say that it had applied them.", func(s *cluster.Status) uint64 { return s.Silent }),
+	nodeCount("adopted_leases_total", "Loads that went on under this node, granted by an earlier owner of their key.", func(s *cluster.Status) uint64 { return s.Adopted }),
+	nodeCount("lost_leases_total", "Loads of this node whose lease became void while they ran.", func(s *cluster.Status) uint64 { return s.Lost }),
+	nodeCount("unreachable_owner_total", "Keys whose owner could not be reached in time.", func(s *cluster.Status) uint64 { return s.Unreachable }),
 	nodeCount("etcd_writes_total", "Writes to etcd.", func(s *cluster.Status) uint64 { return s.EtcdWrites }),
 	nodeCount("messages_lost_total", "Messages whose stream had ended.", func(s *cluster.Status) uint64 { return s.MessagesLost }),
 }
@@ -82,8 +94,10 @@ var reasonMetrics = []reasonMetric{
 }
 
 var (
-	peerStream = clusterDesc("peer_stream", "1 while there is a stream to the other node.", "peer", "state")
-	peerSeen   = clusterDesc("peer_seen_seconds", "Time since the other node's record was renewed.", "peer", "state")
+	recovery    = clusterDesc("recovery_seconds", "Times for which keys that had come to this node waited until it had asked the others about them.")
+	certificate = clusterDesc("certificate_expiry_timestamp_seconds", "When the certificate that the node shows the others is valid no more.")
+	peerStream  = clusterDesc("peer_stream", "1 while there is a stream to the other node.", "peer", "state")
+	peerSeen    = clusterDesc("peer_seen_seconds", "Time since the other node's record was renewed.", "peer", "state")
 )
 
 // Describe implements prometheus.Collector.
@@ -94,6 +108,8 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, m := range reasonMetrics {
 		to <- m.desc
 	}
+	to <- recovery
+	to <- certificate
 	to <- peerStream
 	to <- peerSeen
 }
@@ -108,6 +124,10 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		for reason, value := range m.reasons {
 			to <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(value(&s)), s.Name, reason)
 		}
+	}
+	to <- prometheus.MustNewConstSummary(recovery, s.Recoveries, s.RecoveryTime.Seconds(), nil, s.Name)
+	if !s.CertificateEnds.IsZero() {
+		to <- prometheus.MustNewConstMetric(certificate, prometheus.GaugeValue, float64(s.CertificateEnds.Unix()), s.Name)
 	}
 	for _, n := range s.Nodes {
 		if n.Name == s.Name {
