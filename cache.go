@@ -58,6 +58,7 @@ type Cache[V any] struct {
 	// value that an invalidation up to it concerns is in an entry any more.
 	covered    atomic.Uint64
 	storeSeats chan struct{}
+	deletions  deletions
 	storeTurns [storeStripes]chan struct{}
 
 	removed struct {

@@ -66,10 +66,15 @@ func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
 }
 
 // invalidateEverywhere asks the coordinator. Each process applies the
-// invalidation, and tells its own store, when its Watch hears of it, which is
-// before this returns nil.
+// invalidation when its Watch hears of it, which is before this returns nil, and
+// takes what it concerns out of its store behind that. This process's store, which
+// may be the others' too, has nothing of it any more either.
 func (c *Cache[V]) invalidateEverywhere(ctx context.Context, target Target) error {
-	return notAcknowledged(guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) }))
+	before := c.rules.applied.Load()
+	if err := guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) }); err != nil || c.o.Store == nil {
+		return notAcknowledged(err)
+	}
+	return notAcknowledged(c.deletions.deleted(ctx, before, c.rules.applied.Load()))
 }
 
 // notAcknowledged makes of an error of a Coordinator one that says what to do.
@@ -156,13 +161,17 @@ func (c *Cache[V]) watchOnce() error {
 				c.warn("the coordinator told of an invalidation without a revision, which begin at 1", "", nil)
 				return
 			}
+			if inv.Missed {
+				c.known.Store(inv.Revision)
+				inv.Target = Target{All: true} // of what is in memory: a store's records are of use
+			}
 			inv = c.apply(inv)
 			if !inv.More {
 				raise(&c.covered, inv.Revision) // S1
 			}
 			c.known.CompareAndSwap(forever, inv.Revision)
-			if c.o.Store != nil && !inv.empty() {
-				c.deleteFromStore(c.ctx, inv) // a failure is counted, and the rule refuses what is read
+			if c.o.Store != nil && !inv.empty() && !inv.Missed {
+				c.deleteBehind(inv) // T4
 			}
 		})
 	})

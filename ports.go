@@ -22,8 +22,9 @@ import (
 //     here, once the callback of Watch has returned for it. Otherwise it returns
 //     ErrNotAcknowledged. What the owner itself keeps goes either way.
 //   - Watch, begun again after it ended, goes on where it ended, or begins with an
-//     Invalidation of everything. From its first call on the process has heard of
-//     everything: what its store has from before is of use for validation only.
+//     Invalidation of everything, or with Missed. From its first call on, or from
+//     the last one with Missed, the process has heard of everything: what its store
+//     has from before is of use for validation only.
 //   - All methods may be called at once from many goroutines.
 type Coordinator interface {
 	Join(ctx context.Context, request Request) (Answer, error)
@@ -176,6 +177,10 @@ type Invalidation struct {
 	// More says that another of the same revision follows. Only with the last
 	// one is the revision applied.
 	More bool
+	// Missed says that what was invalidated up to Revision is not known, all of
+	// it or some: the process may have missed it. What it has in memory from
+	// before counts as invalidated. There is no target then.
+	Missed bool
 }
 
 // A Codec turns values into bytes for a Coordinator or a Store. The bytes are

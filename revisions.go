@@ -17,9 +17,10 @@ const tagSlots = 1 << 16
 // invalidated last.
 const recentPrefixes = 256
 
-// recentKeys is how many invalidated keys are remembered, those invalidated
-// last. They are remembered by 64 bits of hash, so that long keys take no more
-// room; a collision invalidates too much, never too little.
+// recentKeys is how many invalidated keys are remembered exactly, those
+// invalidated last: by 64 bits of hash, so that long keys take no more room. Of
+// the others there is a table like that of tags. A collision invalidates too much,
+// never too little.
 const recentKeys = 4096
 
 // revisions is the rule by which a value is too old to be given or kept.
@@ -52,9 +53,10 @@ type revisions struct {
 
 	mu       sync.Mutex // orders writers; guards what is below
 	recent   map[uint64]*list.Element
-	order    list.List        // of keyRevision, the key invalidated longest ago in front
-	prefixes []prefixRevision // the one invalidated longest ago in front
-	floor    uint64           // the newest revision that has left either list
+	order    list.List         // of keyRevision, the key invalidated longest ago in front
+	older    *[tagSlots]uint64 // of keys that have left order, by hash; made by the first
+	prefixes []prefixRevision  // the one invalidated longest ago in front
+	floor    uint64            // the newest revision that has left prefixes
 }
 
 // keyRevision is the newest invalidation of a key.
@@ -133,7 +135,7 @@ func raise(n *atomic.Uint64, to uint64) {
 }
 
 // rememberLocked moves a key that is known already to the end: else its place
-// would be given away early, and the floor raised to its newest revision.
+// would be given away early.
 func (r *revisions) rememberLocked(key string, revision uint64) {
 	hash := maphash.String(r.seed, key)
 	if at, known := r.recent[hash]; known {
@@ -144,7 +146,11 @@ func (r *revisions) rememberLocked(key string, revision uint64) {
 	if r.order.Len() == recentKeys {
 		oldest := r.order.Remove(r.order.Front()).(keyRevision)
 		delete(r.recent, oldest.hash)
-		r.floor = max(r.floor, oldest.revision)
+		if r.older == nil {
+			r.older = new([tagSlots]uint64)
+		}
+		slot := &r.older[uint16(oldest.hash)]
+		*slot = max(*slot, oldest.revision)
 	}
 	r.recent[hash] = r.order.PushBack(keyRevision{hash, revision})
 }
@@ -168,8 +174,11 @@ func (r *revisions) rememberPrefixLocked(prefix string, revision uint64) {
 // lastLocked is the newest invalidation of a key, or of a prefix of it, that is
 // remembered.
 func (r *revisions) lastLocked(key string) (last uint64) {
-	if at, known := r.recent[maphash.String(r.seed, key)]; known {
+	hash := maphash.String(r.seed, key)
+	if at, known := r.recent[hash]; known {
 		last = at.Value.(keyRevision).revision
+	} else if r.older != nil {
+		last = r.older[uint16(hash)]
 	}
 	for _, known := range r.prefixes {
 		if strings.HasPrefix(key, known.prefix) {
@@ -177,6 +186,13 @@ func (r *revisions) lastLocked(key string) (last uint64) {
 		}
 	}
 	return last
+}
+
+// knownFrom is the revision from which on all that was invalidated is remembered.
+func (r *revisions) knownFrom() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.floor
 }
 
 // untouched reports whether no invalidation of tags or of all lies in (v, s].
@@ -205,7 +221,7 @@ func (r *revisions) untouched(slots []uint16, v, s uint64) bool {
 
 // untouchedElsewhere is untouched for a value that came from outside this
 // process: invalidations by key and prefix and soft ones count too, and what is
-// older than the lists' floor is refused.
+// older than the prefixes' floor is refused.
 func (r *revisions) untouchedElsewhere(key string, slots []uint16, v, s uint64) bool {
 	if v >= s {
 		return true

@@ -3,6 +3,7 @@ package corral
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -263,26 +264,33 @@ func TestThePrefixInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *te
 	}
 }
 
-func TestTheKeyInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *testing.T) {
+func TestTheKeyInvalidatedLongestAgoIsRememberedWithThoseThatShareItsSlot(t *testing.T) {
 	r := newRevisions(0, stopped)
 	key := func(i int) string { return fmt.Sprint("key", i) }
+	slot := func(key string) uint16 { return uint16(maphash.String(r.seed, key)) }
 	for i := 1; i <= recentKeys; i++ {
 		r.apply(Invalidation{Target: Target{Keys: []string{key(i)}}}) // revision i
 	}
-	r.apply(Invalidation{Target: Target{Keys: []string{key(1)}}}) // recentKeys+1: not new, so nothing is forgotten
-	if !r.untouchedElsewhere("other", nil, 1, forever) || r.floor != 0 {
-		t.Fatalf("the floor is %d before the list is full, want 0", r.floor)
+	r.apply(Invalidation{Target: Target{Keys: []string{key(1)}}}) // recentKeys+1: not new, so none leaves
+	if r.older != nil {
+		t.Fatal("a key has left before the list is full")
 	}
-	r.apply(Invalidation{Target: Target{Keys: []string{"new"}}})
-	if r.floor != 2 {
-		t.Fatalf("the floor is %d, want 2: key 2 is the one invalidated longest ago", r.floor)
+	r.apply(Invalidation{Target: Target{Keys: []string{"new"}}}) // key 2 leaves, the one invalidated longest ago
+	twin, other := "", ""
+	for i := 0; twin == "" || other == ""; i++ {
+		switch k := fmt.Sprint("other", i); {
+		case slot(k) == slot(key(2)):
+			twin = k
+		case other == "":
+			other = k
+		}
 	}
 	for _, test := range []struct {
 		key  string
 		v    uint64
 		want bool
 	}{
-		{"other", 1, false}, {"other", 2, true}, {key(2), 1, false}, {key(2), 2, true}, // the floor
+		{other, 0, true}, {twin, 1, false}, {twin, 2, true}, {key(2), 1, false}, {key(2), 2, true},
 		{key(3), 2, false}, {key(3), 3, true},
 		{key(1), recentKeys, false}, {key(1), recentKeys + 1, true},
 	} {
@@ -290,8 +298,12 @@ func TestTheKeyInvalidatedLongestAgoIsForgottenAndItsRevisionIsTheFloor(t *testi
 			t.Errorf("%q of %d: got %v, want %v", test.key, test.v, got, test.want)
 		}
 	}
-	if len(r.recent) != recentKeys || r.order.Len() != recentKeys {
-		t.Errorf("%d and %d keys are remembered, want %d", len(r.recent), r.order.Len(), recentKeys)
+	r.apply(Invalidation{Target: Target{Keys: []string{key(2)}}}) // back among the recent, with a newer revision
+	if v := uint64(recentKeys + 2); r.untouchedElsewhere(key(2), nil, v, forever) || !r.untouchedElsewhere(key(2), nil, v+1, forever) {
+		t.Error("a key that is invalidated again has its old revision")
+	}
+	if len(r.recent) != recentKeys || r.order.Len() != recentKeys || r.floor != 0 {
+		t.Errorf("%d and %d keys are remembered, and the floor is %d; want %d and 0", len(r.recent), r.order.Len(), r.floor, recentKeys)
 	}
 }
 
