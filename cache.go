@@ -41,7 +41,8 @@ type Cache[V any] struct {
 	draw     func() float64
 	keeper   Keeper // nil: this process may always answer
 	detach   func() // from the keeper
-	plain    bool   // values are handed out as they are, and always may be
+	mirrors  mirrors[V]
+	plain    bool // values are handed out as they are, and always may be
 
 	n          counters
 	parked     atomic.Int64 // callers that wait
@@ -239,10 +240,12 @@ func (c *Cache[V]) Stats() Stats {
 		Refused: n.refused.Load(), Paused: n.paused.Load(), Cycles: n.cycles.Load(),
 		Evictions: uint64(c.table.Evicted()), Invalidations: n.invalidations.Load(), Detached: n.detached.Load(),
 		ZombieResults: n.zombieResults.Load(), DroppedEvents: c.events.dropped.Load(),
+		Mirrored: c.mirrors.kept.Load(), Unmirrored: c.mirrors.passedBy.Load(), MirrorsOutgrown: c.mirrors.outgrown.Load(),
 		Entries: c.table.Len(), Bytes: c.table.Bytes(), BytesInFlight: c.table.Reserved(), MaxBytes: c.o.MaxBytes,
 		Running: c.roster.size(), Waiters: int(c.parked.Load()), Zombies: int(c.roster.zombies.Load()),
 		LoadTime: time.Duration(n.loadNanos.Load()),
 	}
+	s.Mirrors, s.MirrorBytes = c.mirrors.held()
 	for i := range s.LoadTimes {
 		s.LoadTimes[i] = n.loadTimes[i].Load()
 	}

@@ -25,6 +25,7 @@ func (c *Cache[V]) mayAnswer(ctx context.Context) bool { return c.stands() || c.
 // attach makes a keeper the cache's own.
 func (c *Cache[V]) attach(keeper Keeper) error {
 	c.keeper, c.plain = keeper, false
+	c.mirrors.open(c.o.MirrorBytes)
 	err := guard("Coordinator", func() (err error) {
 		c.detach, err = keeper.Attach(shelf[V]{c})
 		return err

@@ -154,6 +154,7 @@ func (e *entry[V]) ask(c *Cache[V], q *query[V]) reply[V] {
 			if state != fresh && f == nil {
 				answer.flight = e.refreshLocked(c, q, r, now)
 			}
+			e.wantedLocked(c, q, state)
 			return answer
 		}
 	}
@@ -202,12 +203,26 @@ func (e *entry[V]) changeLocked(c *Cache[V], from, to *record[V]) (changed bool)
 	return changed
 }
 
+// wantedLocked notes an ask that the entry answers where it may earn the value
+// that is coming a mirror.
+func (e *entry[V]) wantedLocked(c *Cache[V], q *query[V], state freshness) {
+	if f := e.flight; f != nil && state >= stale && c.earns(q) {
+		f.earned = true
+	}
+	if body := e.growingLocked(); body != nil && body.unearned && c.earns(q) {
+		body.unearned = false
+	}
+}
+
 // parkLocked counts the caller among a flight's waiters.
 func (e *entry[V]) parkLocked(c *Cache[V], q *query[V], f *flight[V]) reply[V] {
 	if err := c.mayWait(q, f); err != nil {
 		return reply[V]{verdict: deny, err: err}
 	}
 	f.waiters++
+	if c.earns(q) {
+		f.earned = true
+	}
 	c.n.joins.inc()
 	if q.demand.fresh && f.id <= q.arrived {
 		return reply[V]{verdict: ride, flight: f}
@@ -271,7 +286,7 @@ func (e *entry[V]) detachLocked(c *Cache[V]) {
 func (e *entry[V]) dropLocked(c *Cache[V], cause RemovalCause) {
 	grew := e.ungrowLocked()
 	var left *record[V]
-	c.table.Drop(e, func() { left = e.swap(nil, nil) })
+	c.table.Drop(e, func() { left = e.swap(c, nil, nil) })
 	if grew {
 		e.unpinLocked(c)
 	}
@@ -280,8 +295,11 @@ func (e *entry[V]) dropLocked(c *Cache[V], cause RemovalCause) {
 
 // swap puts a record and a mark in the place of those there are, and gives the
 // value that has left. Called under the table's lock (I6).
-func (e *entry[V]) swap(r *record[V], m *mark[V]) (left *record[V]) {
+func (e *entry[V]) swap(c *Cache[V], r *record[V], m *mark[V]) (left *record[V]) {
 	left = e.value.Swap(r)
+	if left != nil && left.is(mirrored) {
+		c.mirrors.leave(e) // M3
+	}
 	old := e.mark.Swap(m)
 	if old != nil && old.kept != nil && (m == nil || m.kept != old.kept) {
 		left = old.kept // and there was no value (I12)
@@ -320,13 +338,41 @@ func (e *entry[V]) putLocked(c *Cache[V], r *record[V], m *mark[V], weight int64
 // replaceLocked is putLocked for what takes reserved bytes with it.
 func (e *entry[V]) replaceLocked(c *Cache[V], r *record[V], m *mark[V], weight, release int64) bool {
 	e.ungrowLocked()
+	if r != nil && r.is(mirrored) {
+		return e.mirrorLocked(c, r, m, weight, release)
+	}
 	var left *record[V]
-	kept := c.table.Put(e, table.Put{Weight: weight, Release: release, Unpin: e.flight == nil, Publish: func() { left = e.swap(r, m) }})
+	kept := c.table.Put(e, table.Put{Weight: weight, Release: release, Unpin: e.flight == nil, Publish: func() { left = e.swap(c, r, m) }})
 	if !kept { // I10
-		c.table.Drop(e, func() { left = e.swap(nil, nil) })
+		c.table.Drop(e, func() { left = e.swap(c, nil, nil) })
 	}
 	c.removeLater(e.node.Key(), left, Replaced)
 	return kept
+}
+
+// mirrorLocked is replaceLocked for a mirror: I10 holds for Options.MirrorBytes too.
+func (e *entry[V]) mirrorLocked(c *Cache[V], r *record[V], m *mark[V], weight, release int64) bool {
+	weight += mirrorBytes
+	var left *record[V]
+	admitted := c.admitMirror(e, weight)
+	kept := admitted && c.table.Put(e, table.Put{Weight: weight, Release: release, Unpin: e.flight == nil, Publish: func() {
+		left = e.swap(c, r, m)
+		c.mirrors.enter(e, weight)
+	}})
+	switch {
+	case kept:
+	case admitted:
+		c.mirrors.refuse(weight)
+	default:
+		c.table.Release(release)
+	}
+	if !kept {
+		e.dropLocked(c, Replaced)
+		e.unpinLocked(c)
+		return false
+	}
+	c.removeLater(e.node.Key(), left, Replaced)
+	return true
 }
 
 // land settles a flight with a value for all, and keeps the value if it may.
@@ -342,6 +388,7 @@ func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight in
 		return false
 	}
 	r = f.landing(r)
+	unmirrored := false
 	switch {
 	case f.alone:
 		if keep = keep && f.home.retain(c, f, r, weight, 0); !keep {
@@ -351,15 +398,29 @@ func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight in
 		keep = false
 	case keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r):
 		e.flight = nil
-		keep = e.putLocked(c, r, nil, weight)
+		keep, unmirrored = e.houseLocked(c, f, r, weight)
 	default:
 		keep = false
 		e.flight = nil
 		e.dropLocked(c, Replaced)
 		e.unpinLocked(c)
 	}
-	f.settleLocked(result[V]{record: r, kept: keep})
+	f.settleLocked(result[V]{record: r, kept: keep, unmirrored: unmirrored})
 	return true
+}
+
+// houseLocked keeps a flight's value, or lets it go with what the entry has
+// because it is another process's and has earned no mirror, or does not fit
+// among them (M1).
+func (e *entry[V]) houseLocked(c *Cache[V], f *flight[V], r *record[V], weight int64) (kept, unmirrored bool) {
+	mirror := c.stampMirror(f.key, r)
+	if mirror && !f.earned {
+		e.dropLocked(c, Replaced)
+		e.unpinLocked(c)
+	} else {
+		kept = e.putLocked(c, r, nil, weight)
+	}
+	return kept, c.mirrors.passBy(mirror && !kept)
 }
 
 // holdsLocked reports whether a flight may write its value into the entry.
@@ -388,7 +449,10 @@ func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight 
 	} else {
 		keep = keep && e.holdsLocked(c, f, r)
 	}
-	keep = keep && tailSize <= c.o.MaxValueBytes-weight && c.table.Reserve(weight)
+	keep = keep && tailSize <= c.o.MaxValueBytes-weight
+	unearned := keep && !passing && c.stampMirror(f.key, r) && !f.earned
+	unmirrored := c.mirrors.passBy(unearned && f.source() != Loaded) // M1
+	keep = keep && !unmirrored && c.table.Reserve(weight)
 	expected := f.waiters
 	if passing {
 		expected = 0
@@ -396,7 +460,7 @@ func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight 
 			expected = 1
 		}
 	}
-	r.more.body = &growing{kept: keep, arrival: &arrival{
+	r.more.body = &growing{kept: keep, unearned: unearned, arrival: &arrival{
 		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
 		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
 		readers: map[*Body]struct{}{}, expected: expected,
@@ -419,7 +483,7 @@ func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight 
 	if f.alone && !passing {
 		c.unmark(f)
 	}
-	f.settleLocked(result[V]{record: r, kept: keep && !passing, pass: passing})
+	f.settleLocked(result[V]{record: r, kept: keep && !passing, unmirrored: unmirrored, pass: passing})
 	return true
 }
 
@@ -448,7 +512,29 @@ func (e *entry[V]) grown(c *Cache[V], f *flight[V], weight int64, err error) {
 	}
 	body.entered = false
 	body.settled()
-	if !c.table.Put(e, table.Put{Weight: weight + reserved, Release: weight + reserved, Unpin: e.flight == nil, Publish: func() {}}) {
+	e.wholeLocked(c, f, body, weight+reserved)
+}
+
+// wholeLocked counts a value whose body has ended, which is what is reserved for
+// it, or lets it go because it may not be a mirror. Then whoever knows of the
+// body may still join it (M1).
+func (e *entry[V]) wholeLocked(c *Cache[V], f *flight[V], body *growing, reserved int64) {
+	weight, publish := reserved, func() {}
+	mirror := f.out.record.is(mirrored)
+	if mirror {
+		weight += mirrorBytes
+		publish = func() { c.mirrors.enter(e, weight) }
+	}
+	if c.mirrors.passBy(mirror && (body.unearned || !c.admitMirror(e, weight))) {
+		c.table.Release(reserved)
+		e.dropLocked(c, Released)
+		e.unpinLocked(c)
+		return
+	}
+	if !c.table.Put(e, table.Put{Weight: weight, Release: reserved, Unpin: e.flight == nil, Publish: publish}) {
+		if mirror {
+			c.mirrors.refuse(weight)
+		}
 		e.dropLocked(c, Released)
 	}
 }
@@ -621,7 +707,7 @@ func (e *entry[V]) release(c *Cache[V]) {
 // evicted clears what the table has chosen to let go. Called under the table's
 // lock and no entry's, which is why value and mark are written under it too.
 func (e *entry[V]) evicted(c *Cache[V]) {
-	c.removeLater(e.node.Key(), e.swap(nil, nil), Evicted)
+	c.removeLater(e.node.Key(), e.swap(c, nil, nil), Evicted)
 }
 
 // begin notes the revision at which a flight's loader is called: what was
@@ -669,6 +755,7 @@ func (e *entry[V]) adopt(c *Cache[V], f *flight[V], r *record[V], weight int64) 
 	if e.flight != f || f.settled || e.value.Load() != nil || !c.keepable(f.key, r) {
 		return
 	}
+	c.stampMirror(f.key, r)
 	if e.putLocked(c, r, nil, weight) {
 		f.previous = r
 	}

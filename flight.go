@@ -42,6 +42,7 @@ type flight[V any] struct {
 	waiters  int
 	leader   bool // the caller that began it still waits
 	lasting  bool // goes on although nobody waits
+	earned   bool // the key was asked for often enough for a mirror
 	settled  bool
 	asking   context.CancelCauseFunc // ends its Join; nil while it is not in one
 	body     *arrivingBody[V]        // what it is to read, when the shelf has settled it
@@ -68,13 +69,15 @@ func (f *flight[V]) from(s Source) { f.origin.Store(uint32(s - Loaded)) }
 
 // result is what a flight came to.
 type result[V any] struct {
-	record  *record[V] // nil on error, and for a pass that nobody has computed
-	err     error
-	kept    bool
-	pass    bool
-	source  Source
-	waiters int
-	took    time.Duration
+	record *record[V] // nil on error, and for a pass that nobody has computed
+	err    error
+	kept   bool
+	// unmirrored: it may be kept, and is not here, for another process owns its key.
+	unmirrored bool
+	pass       bool
+	source     Source
+	waiters    int
+	took       time.Duration
 }
 
 // query is one call of Get and its relatives.
@@ -89,6 +92,8 @@ type query[V any] struct {
 	bulk    *bulk[V]
 	refused int  // answers from elsewhere that would not do
 	lapsed  bool // this process may not answer (C2)
+	noted   bool // among the asks, and they have
+	earned  bool // a mirror for what comes
 
 	entry  *entry[V] // that was asked
 	answer reply[V]  // what it said
@@ -139,7 +144,7 @@ func (c *Cache[V]) newFlight(q *query[V], e *entry[V], previous *record[V]) (*fl
 		return nil, c.refuse(q.key, "MaxWaiters", c.o.MaxWaiters)
 	}
 	f := c.makeFlight(q, e, previous)
-	f.waiters, f.leader = 1, true
+	f.waiters, f.leader, f.earned = 1, true, c.earns(q)
 	if q.parent != nil {
 		waiting.add(q.parent, &f.run) // a flight that waits for nobody closes no ring
 	}
@@ -150,7 +155,7 @@ func (c *Cache[V]) newFlight(q *query[V], e *entry[V], previous *record[V]) (*fl
 // turn at once, so that refreshes give way to misses.
 func (c *Cache[V]) newRefresh(q *query[V], e *entry[V], previous *record[V]) *flight[V] {
 	f := c.makeFlight(q, e, previous)
-	f.refresh = true
+	f.refresh, f.earned = true, previous.is(mirrored)
 	if f.bulk == nil {
 		if !c.bulkhead.take(&f.seat) {
 			c.refuse(q.key, "MaxLoads", c.o.MaxLoads)

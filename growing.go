@@ -45,7 +45,8 @@ type growing struct {
 	kept  bool
 	ended bool
 
-	entered bool // the entry's value grows by it; guarded by the entry's lock
+	entered  bool // the entry's value grows by it; guarded by the entry's lock
+	unearned bool // the value is to go once the body has ended (M1); guarded by the entry's lock
 
 	// arrival is nil for a body that is whole, counted by its entry, and read
 	// by nobody who came before it was: most bodies, most of the time. Who

@@ -216,7 +216,7 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 		}
 		return c.fill(ctx, f, r, lease)
 	})
-	if f.out.kept {
+	if f.out.kept || f.out.unmirrored {
 		c.keepInStore(f.key, r)
 	} else {
 		c.forgetStored(f)
@@ -260,7 +260,7 @@ func (c *Cache[V]) count(f *flight[V], out *result[V]) {
 		}
 	case out.pass:
 		n.passes.inc()
-	case !out.kept:
+	case !out.kept && !out.unmirrored:
 		n.shares.inc()
 	}
 	if f.notModified.Load() && out.err == nil {

@@ -121,6 +121,10 @@ func (e *entry[V]) retain(c *Cache[V], f *flight[V], r *record[V], weight, relea
 		r.body().settled()
 	}
 	if !r.forValidation() {
+		if c.stampMirror(f.key, r) && !f.earned {
+			c.mirrors.passBy(true)
+			return false
+		}
 		return e.replaceLocked(c, r, nil, weight, release)
 	}
 	next := *m

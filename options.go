@@ -25,6 +25,11 @@ type Options[V any] struct {
 	// one is delivered and not kept, so that it does not drive out many small
 	// ones. Default: MaxBytes.
 	MaxValueBytes int64
+	// MirrorBytes bounds, within MaxBytes, what is kept of values that another
+	// process owns, where the Coordinator is a Keeper. Such a value is kept if
+	// its key is asked for twice within a second; beyond MirrorBytes those kept
+	// longest go first. Default: an eighth of MaxBytes.
+	MirrorBytes int64
 	// Unbounded, instead of MaxBytes, caches without a limit.
 	Unbounded bool
 	// Size is the size of a value in bytes. Default: the length of a string or
@@ -172,6 +177,9 @@ func (o Options[V]) Validate() error {
 	wrong(o.MaxBytes > 0 && o.MaxBytes <= entryBytes, "MaxBytes", o.MaxBytes, fmt.Sprintf("no value fits, since an entry alone takes %d bytes; set more", entryBytes))
 	wrong(o.MaxValueBytes < 0, "MaxValueBytes", o.MaxValueBytes, "set a number of bytes above 0, or leave it 0 for MaxBytes")
 	wrong(o.MaxBytes > 0 && o.MaxValueBytes > o.MaxBytes, "MaxValueBytes", o.MaxValueBytes, fmt.Sprintf("it must not be above MaxBytes, which is %d", o.MaxBytes))
+	wrong(o.MirrorBytes < 0, "MirrorBytes", o.MirrorBytes, "set a number of bytes above 0, or leave it 0 for an eighth of MaxBytes")
+	wrong(o.MaxBytes > 0 && o.MirrorBytes > o.MaxBytes, "MirrorBytes", o.MirrorBytes, fmt.Sprintf("it must not be above MaxBytes, which is %d", o.MaxBytes))
+	wrong(o.MirrorBytes > 0 && o.Coordinator == nil, "MirrorBytes", o.MirrorBytes, "Coordinator is nil, so no other process owns anything; set it too")
 	wrong(o.MaxBytes > 0 && o.Unbounded, "Unbounded", true, "MaxBytes is set as well; choose one")
 	wrong(o.TTL <= 0, "TTL", o.TTL, "set a duration above 0, or corral.Forever for values that only an invalidation ends")
 
@@ -227,6 +235,9 @@ func (o Options[V]) Validate() error {
 	return errors.Join(errs...)
 }
 
+// mirrorPart is which part of MaxBytes mirrors may take unless the options say.
+const mirrorPart = 8
+
 // withDefaults is the one place of the defaults.
 func (o Options[V]) withDefaults() Options[V] {
 	if o.Name == "" {
@@ -237,6 +248,9 @@ func (o Options[V]) withDefaults() Options[V] {
 	}
 	if o.MaxValueBytes == 0 {
 		o.MaxValueBytes = o.MaxBytes
+	}
+	if o.MirrorBytes == 0 {
+		o.MirrorBytes = o.MaxBytes / mirrorPart
 	}
 	if o.Size == nil {
 		o.Size = defaultSize[V]()

@@ -267,7 +267,7 @@ func (c *Cache[V]) fill(ctx context.Context, f *flight[V], r *record[V], lease L
 	if err != nil {
 		return errors.Join(err, lease.Fail(ctx, err, 0))
 	}
-	if f.out.record == nil || !f.out.kept {
+	if f.out.record == nil || !f.out.kept && !f.out.unmirrored {
 		record.Outcome = Share
 	}
 	return lease.Fill(ctx, record)
@@ -282,7 +282,7 @@ func (c *Cache[V]) fillBody(ctx context.Context, f *flight[V], r *record[V], bod
 	if err != nil {
 		return errors.Join(err, body.Close(), lease.Fail(ctx, err, 0))
 	}
-	if !f.out.kept {
+	if !f.out.kept && !f.out.unmirrored {
 		record.Outcome = Share
 	}
 	record.Body, record.BodySize = body, body.of.length()

@@ -33,14 +33,19 @@ type Stats struct {
 	Paused      uint64 // calls answered with the last failure
 	Cycles      uint64
 
-	Evictions     uint64
-	Invalidations uint64 // calls, or messages of a coordinator, soft ones included
-	Detached      uint64 // flights that an invalidation or Set parted from their key
-	ZombieResults uint64 // results dropped because their flight had ended
-	DroppedEvents uint64 // by subscribers whose buffer was full
+	Evictions       uint64
+	Invalidations   uint64 // calls, or messages of a coordinator, soft ones included
+	Detached        uint64 // flights that an invalidation or Set parted from their key
+	Mirrored        uint64 // values kept although another process owns their key
+	Unmirrored      uint64 // such values that were given to callers and not kept
+	MirrorsOutgrown uint64 // mirrors that left to make room for a younger one
+	ZombieResults   uint64 // results dropped because their flight had ended
+	DroppedEvents   uint64 // by subscribers whose buffer was full
 
 	Entries       int
 	Bytes         int64 // kept
+	Mirrors       int   // of Entries, those whose value another process owns
+	MirrorBytes   int64 // of Bytes, what these take
 	BytesInFlight int64
 	MaxBytes      int64
 	Running       int // loads whose goroutine has not returned

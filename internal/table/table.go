@@ -144,13 +144,20 @@ func (t *Table[E]) Put(e *E, p Put) bool {
 // e is not pinned it dies. Drop reports false, without calling clear, if e is
 // dead already.
 func (t *Table[E]) Drop(e *E, clear func()) bool {
+	return t.DropIf(e, func() bool {
+		clear()
+		return true
+	})
+}
+
+// DropIf is Drop, unless clear reports that it has let the value stay.
+func (t *Table[E]) DropIf(e *E, clear func() bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.node(e)
-	if n.list == dead {
+	if n.list == dead || !clear() {
 		return false
 	}
-	clear()
 	if n.weight > 0 {
 		t.policy.remove(e)
 		t.unweighLocked(e)
