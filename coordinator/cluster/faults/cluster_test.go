@@ -34,15 +34,16 @@ func rounds(short, full int) int {
 
 // A cluster is real processes and their origin.
 type cluster struct {
-	t      *testing.T
-	dir    string
-	on     func(t *testing.T, name string) hosts
-	origin *origin
-	nodes  []*node
-	voters int
-	etcd   string // the endpoint of one that is there; empty: it runs in the first nodes
-	stores bool   // nodes keep values on disk
-	keys   int    // made so far
+	t       *testing.T
+	dir     string
+	on      func(t *testing.T, name string) hosts
+	origin  *origin
+	nodes   []*node
+	voters  int
+	etcd    string // the endpoint of one that is there; empty: it runs in the first nodes
+	stores  bool   // nodes keep values on disk
+	program string // of nodes; empty: this version's
+	keys    int    // made so far
 }
 
 // A node stays the same over its lives.
@@ -53,7 +54,7 @@ type node struct {
 	dir     string
 	log     string
 	votes   bool   // etcd runs in it
-	program string // its next life's; empty: this version's
+	program string // its next life's; empty: the cluster's
 	host    hosts
 }
 
@@ -101,7 +102,7 @@ func (c *cluster) add() *node {
 	name := string(rune('a' + i))
 	n := &node{
 		cluster: c, name: name, dir: filepath.Join(c.dir, name), log: filepath.Join(c.dir, name+".log"),
-		votes: i < c.voters && c.etcd == "", host: c.on(c.t, name),
+		votes: i < c.voters && c.etcd == "", host: c.on(c.t, name), program: c.program,
 	}
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		c.t.Fatal(err)
@@ -214,11 +215,17 @@ func (c *cluster) follower() *node {
 // keysOf makes keys that nobody has asked for and that a node owns.
 func (c *cluster) keysOf(owner *node, count int) (keys []string) {
 	c.t.Helper()
+	return c.keysBelow("", owner, count)
+}
+
+// keysBelow are keysOf that begin with a prefix, such as a tag.
+func (c *cluster) keysBelow(prefix string, owner *node, count int) (keys []string) {
+	c.t.Helper()
 	for try := 0; len(keys) < count; try++ {
 		var tried []string
 		for range 64 {
 			c.keys++
-			tried = append(tried, fmt.Sprintf("k%d.", c.keys))
+			tried = append(tried, fmt.Sprintf("%sk%d.", prefix, c.keys))
 		}
 		a := owner.send(faults.Command{Do: faults.Look, Keys: tried}).must(c.t)
 		for i, name := range a.Owners {

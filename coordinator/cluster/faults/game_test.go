@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"github.com/corralcache/corral/coordinator/cluster/faults"
 )
 
@@ -158,6 +160,20 @@ func (g *game) note(kind opKind, node string, keys []string, versions []int, cal
 // operations.
 func (g *game) judge(t *testing.T, r *report) (operations int) {
 	t.Helper()
+	for _, h := range g.histories(t, r) {
+		operations += len(h.ops)
+		r.linear(t, h)
+	}
+	r.unknown += g.unknown
+	for word, count := range g.acked {
+		r.acked[word] += count
+	}
+	return operations
+}
+
+// histories are what was played, by key.
+func (g *game) histories(t *testing.T, r *report) (all []*history) {
+	t.Helper()
 	calls := g.c.origin.byKey(g.name)
 	for key, all := range calls {
 		for _, call := range all {
@@ -172,15 +188,9 @@ func (g *game) judge(t *testing.T, r *report) (operations int) {
 		g.read(t, r, file, calls)
 	}
 	for _, key := range g.keys {
-		h := &history{key, g.ops[key]}
-		operations += len(h.ops)
-		r.linear(t, h)
+		all = append(all, &history{key, g.ops[key]})
 	}
-	r.unknown += g.unknown
-	for word, count := range g.acked {
-		r.acked[word] += count
-	}
-	return operations
+	return all
 }
 
 // read takes in what a node was given. What it computed stands at the origin.
@@ -216,16 +226,16 @@ func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]c
 // is drawn.
 func (r *report) linear(t *testing.T, h *history) {
 	t.Helper()
-	stale, result := h.stale(), h.linearizable()
-	r.stale += len(stale)
-	switch {
-	case len(stale) > 0:
-		dir, err := h.show(stale[0])
+	if stale := h.stale(); len(stale) > 0 {
+		r.stale += len(stale)
+		dir, result, err := h.show(stale[0])
 		if err != nil {
 			t.Errorf("draw the history: %v", err)
 		}
 		t.Errorf("%q: %d stale reads, the first: %v (Porcupine: %s); the picture and the transcript are in %s", h.key, len(stale), stale[0], result, dir)
-	case result != "Ok":
+		return
+	}
+	if result := h.linearizable(); result != porcupine.Ok {
 		r.stale++
 		t.Errorf("%q: Porcupine says %s of %d operations, and no read is older than an acknowledged invalidation", h.key, result, len(h.ops))
 	}

@@ -125,11 +125,11 @@ func randomHistory(r *rand.Rand) *history {
 
 func TestAFailingHistoryIsWrittenAsAPictureAndATranscript(t *testing.T) {
 	h := oneWrite(op{kind: opRead, version: 1, node: "b", call: 30, ret: 31})
-	dir, err := h.show(h.stale()[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, result, err := h.show(h.stale()[0])
 	defer os.RemoveAll(dir)
+	if err != nil || result != porcupine.Illegal {
+		t.Fatalf("Porcupine says %s; %v", result, err)
+	}
 	for file, want := range map[string]string{"history.html": "invalidate below v2", "transcript.txt": `read v1 #0 at node b, asked for 10ns after "invalidate below v2" was acknowledged`} {
 		if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s is %v and has no %q:\n%.2000s", file, err, want, text)

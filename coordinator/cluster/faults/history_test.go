@@ -114,6 +114,10 @@ func (h *history) operations() (all []porcupine.Operation) {
 	clients := map[string]int{}
 	var busy []faults.Instant // by client, until when
 	for _, o := range h.sorted() {
+		if o.kind == opSettle {
+			// The latest moment binds the fewest readers, so that no other need be tried.
+			o.call = o.ret
+		}
 		// A client is drawn as a line, on which nothing overlaps.
 		lane := 0
 		for ; ; lane++ {
@@ -136,9 +140,14 @@ func (h *history) sorted() []op {
 	return slices.SortedFunc(slices.Values(h.ops), func(a, b op) int { return cmp.Compare(a.call, b.call) })
 }
 
-// checkWithin is for how long one key's history is thought about. What passes takes
-// milliseconds.
+// checkWithin is for how long one key's history is thought about. What is in order
+// takes milliseconds; of what is not, all orders are tried.
 const checkWithin = 20 * time.Second
+
+// shownReads is how many reads a picture has besides the one that breaks the
+// rule, so that it can be looked at, and so that Porcupine has few orders to try.
+// A read leaves the register as it is: what is wrong without the others is wrong.
+const shownReads = 12
 
 // linearizable asks Porcupine.
 func (h *history) linearizable() porcupine.CheckResult {
@@ -182,15 +191,22 @@ func (v violation) String() string {
 	return fmt.Sprintf("%v at node %s, asked for %v after %q was acknowledged", v.read, v.read.node, v.read.call.Sub(v.settled.ret), v.settled)
 }
 
-// around is the part of a history that is shown: a second before the first
-// violation and a little after. The versions before it are put in front.
+// around is the part of a history that is shown: from what was settled, a second
+// before, to a little after the read. The versions before that are put in front.
 func (h *history) around(v violation) *history {
 	from, until := v.settled.call-faults.Instant(time.Second), v.read.ret+faults.Instant(100*time.Millisecond)
 	shown := &history{key: h.key}
 	var before register
-	for _, o := range h.ops {
+	reads := 0
+	for _, o := range h.sorted() {
 		switch {
-		case o.call > until:
+		case o.call > until || o.kind == opRead && o.ret < from:
+		case o == v.read:
+			shown.ops = append(shown.ops, o)
+		case o.kind == opRead:
+			if reads++; reads <= shownReads {
+				shown.ops = append(shown.ops, o)
+			}
 		case o.ret >= from:
 			shown.ops = append(shown.ops, o)
 		case o.kind == opChange:
@@ -222,16 +238,16 @@ func (h *history) around(v violation) *history {
 	return shown
 }
 
-// show writes a failing history out, as a picture and as a transcript, into a
-// directory that stays.
-func (h *history) show(v violation) (dir string, err error) {
+// show writes the part of a failing history that matters out, as a picture and as
+// a transcript, into a directory that stays, and says what Porcupine says of it.
+func (h *history) show(v violation) (dir string, result porcupine.CheckResult, err error) {
 	if dir, err = os.MkdirTemp("", "corral-history-"); err != nil {
-		return "", err
+		return "", "", err
 	}
 	shown := h.around(v)
-	_, info := porcupine.CheckOperationsVerbose(model, shown.operations(), checkWithin)
+	result, info := porcupine.CheckOperationsVerbose(model, shown.operations(), checkWithin)
 	if err := porcupine.VisualizePath(model, info, filepath.Join(dir, "history.html")); err != nil {
-		return "", err
+		return "", "", err
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %v\n\n", h.key, v)
@@ -242,5 +258,5 @@ func (h *history) show(v violation) (dir string, err error) {
 		}
 		fmt.Fprintf(&b, "%12.6f – %12.6f  %-7s %v%s\n", o.call.Sub(v.settled.ret).Seconds(), o.ret.Sub(v.settled.ret).Seconds(), o.node, o, mark)
 	}
-	return dir, os.WriteFile(filepath.Join(dir, "transcript.txt"), []byte(b.String()), 0o600)
+	return dir, result, os.WriteFile(filepath.Join(dir, "transcript.txt"), []byte(b.String()), 0o600)
 }

@@ -26,7 +26,8 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 		g.begin()
 		time.Sleep(time.Second)
 		g.kill(round%2 == 0)
-		g.pause()
+		g.pause(briefly())
+		g.pause(long())
 		if cuts {
 			all := partitions()
 			g.part(all[(2*round)%len(all)])
@@ -66,14 +67,19 @@ func (g *game) kill(atOnce bool) {
 }
 
 // pause is F5.
-func (g *game) pause() {
+func (g *game) pause(lasts time.Duration) {
 	n := g.c.nodes[rand.N(len(g.c.nodes))]
 	n.signal(syscall.SIGSTOP)
-	time.Sleep(time.Second + rand.N(3*time.Second))
+	time.Sleep(lasts)
 	n.signal(syscall.SIGCONT)
 	time.Sleep(500 * time.Millisecond)
 	g.c.awaitWhole()
 }
+
+// briefly is a pause from which a node wakes with a lease, and with invalidations
+// and requests in its mailbox; long is one after which it may have been buried.
+func briefly() time.Duration { return 200*time.Millisecond + rand.N(1200*time.Millisecond) }
+func long() time.Duration    { return lease + rand.N(2*time.Second) }
 
 // part is F6.
 func (g *game) part(p partition) {

@@ -17,26 +17,34 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/faults"
 )
 
-// built is where the node's program is, once a test has needed it.
-var built string
+// built is where programs are, once a test has needed one.
+var built = sync.OnceValues(func() (dir string, err error) { return os.MkdirTemp("", "corral-faults-") })
 
-// program builds the node, once for all tests, without the race detector: what
-// is timed is the product.
-var program = sync.OnceValues(func() (path string, err error) {
-	if built, err = os.MkdirTemp("", "corral-faults-"); err != nil {
+// Programs are built once for all tests, without the race detector: what is timed
+// is the product.
+var (
+	program = sync.OnceValues(func() (path string, err error) { return build("node", "./node") })
+	// breakable is a node that breaks the rule of the protocol that CORRAL_BROKEN
+	// names.
+	breakable = sync.OnceValues(func() (path string, err error) { return build("breakable", "-tags", "sim", "./node") })
+)
+
+func build(name string, arguments ...string) (path string, err error) {
+	dir, err := built()
+	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(built, "node")
-	if out, err := exec.Command("go", "build", "-o", path, "./node").CombinedOutput(); err != nil {
+	path = filepath.Join(dir, name)
+	if out, err := exec.Command("go", append([]string{"build", "-o", path}, arguments...)...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built != "" {
-		os.RemoveAll(built)
+	if dir, err := built(); err == nil {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

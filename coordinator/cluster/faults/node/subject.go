@@ -100,6 +100,10 @@ func (s *subject) do(command faults.Command, heard time.Time) faults.Answer {
 		a.Error = text(s.begin(*command.Play, command.Patience))
 	case faults.Rest:
 		a.Error = text(s.rest())
+	case faults.Drain:
+		a.Error = text(s.node.Drain(ctx, command.Key))
+	case faults.Undrain:
+		a.Error = text(s.node.Undrain(ctx, command.Key))
 	case faults.Weigh:
 		a.Weight = weigh()
 	case faults.Owners:
