@@ -3,11 +3,9 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +17,10 @@ import (
 type Member interface {
 	Status() cluster.Status
 	Table() []cluster.PartitionStatus
-	OwnerOf(cache, key string) string
+	Find(cache, key string) cluster.KeyStatus
+	EtcdMembers(ctx context.Context) ([]cluster.EtcdMember, error)
+	Drain(ctx context.Context, name string) error
+	Undrain(ctx context.Context, name string) error
 }
 
 var _ Member = (*cluster.Node)(nil)
@@ -139,50 +140,4 @@ func isEtcdListen(text string) bool {
 	first, second, found := strings.Cut(text, ",")
 	host, port, err := net.SplitHostPort(first)
 	return found && err == nil && host != "" && port != "" && validPort(port) && second != "" && validPort(second)
-}
-
-// mayAnswer reports whether this process may answer requests, as far as its
-// cluster is concerned.
-func (s *Server) mayAnswer() bool { return s.cluster == nil || s.cluster.Status().Standing }
-
-// ofCluster is for what only a node of a cluster can answer.
-func (s *Server) ofCluster(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if s.cluster == nil {
-			refuse(w, http.StatusNotFound, errors.New("this process is in no cluster: set cluster.listen to make it a node of one"))
-			return
-		}
-		next(w, r)
-	}
-}
-
-// clusterStatus answers GET /cluster/status.
-func (s *Server) clusterStatus(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, statusOf(s.cluster.Status()))
-}
-
-// clusterTable answers GET /cluster/table.
-func (s *Server) clusterTable(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, tableOf(s.cluster.Status(), s.cluster.Table()))
-}
-
-// A keyer knows the keys of addresses. A Site is one.
-type keyer interface {
-	Key(address string) (string, error)
-}
-
-// clusterOwner answers GET /cluster/owner?url=….
-func (s *Server) clusterOwner(w http.ResponseWriter, r *http.Request) {
-	site, ok := s.handler.(keyer)
-	if !ok {
-		refuse(w, http.StatusNotFound, errors.New("this server's handler does not tell the keys of addresses"))
-		return
-	}
-	address := r.URL.Query().Get("url")
-	key, err := site.Key(address)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, http.StatusOK, ClusterOwner{URL: address, Key: key, Owner: s.cluster.OwnerOf(s.config.Load().Name, key)})
 }

@@ -19,7 +19,7 @@
 //     to be public. Under a loopback address it answers only to a Host that is
 //     one too, so that no web page reaches it through a name of its own.
 //   - As a node of a cluster it is ready only while it has a lease; /cluster/status,
-//     /cluster/table and /cluster/owner are for who may act.
+//     /cluster/table and the others below /cluster/ are for who may act.
 //   - Reload puts a whole Config in force or nothing of it. Some settings are
 //     frozen at the start; a change of one is refused.
 //   - The access log is written by one goroutine. Lines that it cannot keep up

@@ -7,27 +7,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
 	"os"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"github.com/corralcache/corral/server"
 )
 
 // clusterCommands are "corral cluster …".
 type clusterCommands struct {
-	Status clusterStatus `cmd:"" help:"Print what a node knows of its cluster and of itself."`
-	Table  clusterTable  `cmd:"" help:"Print which node owns how many of the keys, and which partitions."`
-	Owner  clusterOwner  `cmd:"" help:"Print which node owns the key of an address."`
+	Status     clusterStatus  `cmd:"" help:"Print what a node knows of its cluster and of itself."`
+	Members    clusterMembers `cmd:"" help:"Print the nodes, and the members of etcd."`
+	Table      clusterTable   `cmd:"" help:"Print which node owns how many of the keys, and which partitions."`
+	Partitions clusterKey     `cmd:"" help:"Print where a key is: its partition, its owner, and who computes it."`
+	Drain      clusterDrain   `cmd:"" help:"Make a node give its keys away and stay as one that owns none."`
 }
 
 // askTimeout is how long an admin listener may take to answer.
-const askTimeout = 10 * time.Second
+const askTimeout = 6 * time.Second
 
 // maxAnswer bounds what it may answer, in bytes.
 const maxAnswer = 16 << 20
@@ -42,23 +38,41 @@ type adminClient struct {
 	JSON  bool   `name:"json" flagonly:"" help:"Print what it answers, as JSON."`
 }
 
-// get asks for a path. It prints the answer with --json, and otherwise reads it
-// into an answer and reports true.
-func (a *adminClient) get(s *session, path string, into any) (show bool, err error) {
+// ask makes a request, reads the answer into one, and gives it as it came too.
+func (a *adminClient) ask(s *session, method, path string, into any) (raw []byte, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, askTimeout)
 	defer cancel()
-	body, err := a.ask(ctx, path)
+	if raw, err = a.request(ctx, method, path); err != nil {
+		return nil, fmt.Errorf("corral: ask %s%s: %w", a.Admin, path, err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return nil, fmt.Errorf("corral: ask %s%s: what answers is no admin listener of corral: %w", a.Admin, path, err)
+	}
+	return raw, nil
+}
+
+// show asks for a path and prints the answer: with --json as it came, else by
+// print.
+func (a *adminClient) show(s *session, path string, into any, print func()) error {
+	raw, err := a.ask(s, http.MethodGet, path, into)
 	if err != nil {
-		return false, fmt.Errorf("corral: ask %s%s: %w", a.Admin, path, err)
+		return err
 	}
 	if a.JSON {
-		_, err := s.out.Write(body)
-		return false, err
+		_, err = s.out.Write(raw)
+		return err
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return false, fmt.Errorf("corral: ask %s%s: what answers is no admin listener of corral: %w", a.Admin, path, err)
+	print()
+	return nil
+}
+
+// withLease is the error of what was answered by a node without a lease: it
+// says what it knew last.
+func withLease(node string, standing bool) error {
+	if standing {
+		return nil
 	}
-	return true, nil
+	return fmt.Errorf("corral: node %s has no lease, and what it says may be out of date: corral cluster members shows whether etcd has a majority", node)
 }
 
 // url is the listener's, also where only host:port was given, as to admin.listen.
@@ -70,8 +84,8 @@ func (a *adminClient) url() string {
 	return url
 }
 
-func (a *adminClient) ask(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url()+path, nil)
+func (a *adminClient) request(ctx context.Context, method, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, a.url()+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -123,114 +137,4 @@ func (a *adminClient) tls() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
-}
-
-// clusterStatus is "corral cluster status".
-type clusterStatus struct {
-	adminClient `embed:""`
-}
-
-// Run prints what a node knows.
-func (c *clusterStatus) Run(s *session) error {
-	var status server.ClusterStatus
-	if show, err := c.get(s, "/cluster/status", &status); !show {
-		return err
-	}
-	lease := fmt.Sprintf("for %v more", milliseconds(status.LeaseMS))
-	if !status.Standing {
-		lease = "none: this node answers and grants nothing"
-	}
-	fmt.Fprintf(s.out, "cluster    %s, seen by node %s\n", status.Cluster, status.Node)
-	fmt.Fprintf(s.out, "lease      %s\n", lease)
-	fmt.Fprintf(s.out, "applied    revision %d, table %d\n", status.Revision, status.Epoch)
-	fmt.Fprintf(s.out, "partitions %d of %d\n", status.Owned, status.Partitions)
-	fmt.Fprintf(s.out, "loads      %d here, %d granted, %d callers wait\n\n", status.Held, status.Granted, status.Waiting)
-	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tSTATE\tSTREAM\tSEEN\tOWNS\tWEIGHT\tADDRESS\tZONE")
-	for _, n := range status.Nodes {
-		stream := map[bool]string{true: "open", false: "none"}[n.Stream]
-		if n.Name == status.Node {
-			stream = "itself"
-		}
-		fmt.Fprintf(table, "%s/%d\t%s\t%s\t%v ago\t%d\t%d\t%s\t%s\n", n.Name, n.Incarnation, n.State, stream, milliseconds(n.SeenMS), n.Owned, n.Weight, n.Address, n.Zone)
-	}
-	table.Flush()
-	fmt.Fprintln(s.out)
-	for _, what := range slices.Sorted(maps.Keys(status.Counts)) {
-		fmt.Fprintf(s.out, "%-16s %d\n", what, status.Counts[what])
-	}
-	return nil
-}
-
-func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-
-// clusterTable is "corral cluster table".
-type clusterTable struct {
-	adminClient `embed:""`
-}
-
-// Run prints the partitions by owner.
-func (c *clusterTable) Run(s *session) error {
-	var table server.ClusterTable
-	if show, err := c.get(s, "/cluster/table", &table); !show {
-		return err
-	}
-	owned := map[string][]int{}
-	for p, partition := range table.Partitions {
-		owned[partition.Owner] = append(owned[partition.Owner], p)
-	}
-	fmt.Fprintf(s.out, "table %d with %d partitions, seen by node %s\n\n", table.Epoch, len(table.Partitions), table.Node)
-	out := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "OWNER\tOWNS\tPART\tPARTITIONS")
-	for _, owner := range slices.Sorted(maps.Keys(owned)) {
-		name := owner
-		if name == "" {
-			name = "nobody"
-		}
-		fmt.Fprintf(out, "%s\t%d\t%.1f%%\t%s\n", name, len(owned[owner]), 100*float64(len(owned[owner]))/float64(len(table.Partitions)), ranges(owned[owner]))
-	}
-	return out.Flush()
-}
-
-// shownRanges is how many ranges of partitions are printed of one owner.
-const shownRanges = 12
-
-// ranges writes ascending numbers as 1-3, 7.
-func ranges(numbers []int) string {
-	var parts []string
-	for i := 0; i < len(numbers); {
-		end := i
-		for end+1 < len(numbers) && numbers[end+1] == numbers[end]+1 {
-			end++
-		}
-		switch {
-		case len(parts) == shownRanges:
-			return strings.Join(append(parts, "…"), ", ")
-		case end == i:
-			parts = append(parts, fmt.Sprint(numbers[i]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", numbers[i], numbers[end]))
-		}
-		i = end + 1
-	}
-	return strings.Join(parts, ", ")
-}
-
-// clusterOwner is "corral cluster owner".
-type clusterOwner struct {
-	adminClient `embed:""`
-	URL         string `arg:"" help:"Address, with scheme and host, as https://www.example.com/news."`
-}
-
-// Run prints the name of the node that owns the key of an address.
-func (c *clusterOwner) Run(s *session) error {
-	var owner server.ClusterOwner
-	if show, err := c.get(s, "/cluster/owner?url="+url.QueryEscape(c.URL), &owner); !show {
-		return err
-	}
-	if owner.Owner == "" {
-		return fmt.Errorf("corral: nobody owns %q at the moment: try again", owner.Key)
-	}
-	fmt.Fprintln(s.out, owner.Owner)
-	return nil
 }

@@ -16,12 +16,18 @@ import (
 
 func TestClusterCommandsShowWhatANodeAnswers(t *testing.T) {
 	answers := map[string]string{
-		"/cluster/status": `{"cluster":"U","node":"a","standing":true,"lease_ms":1500,"revision":9,"epoch":4,"partitions":8,"owned":5,
+		"/cluster/status": `{"cluster":"U","node":"a","standing":true,"lease_ms":1500,"lease_least_ms":1400,"behind":2,"heard_ms":70,"unacknowledged":6,"certificate_ends":"2027-01-02T03:04:05Z","revision":9,"epoch":4,"partitions":8,"owned":5,
 			"nodes":[{"name":"a","incarnation":2,"state":"live","address":"h:1","weight":1,"owned":5,"seen_ms":200},
 			{"name":"b","incarnation":1,"state":"draining","address":"h:2","weight":1,"owned":3,"stream":true,"seen_ms":90}],"counts":{"holder_lost":3}}`,
-		"/cluster/table": `{"node":"a","epoch":4,"partitions":[{"owner":"a"},{"owner":"a"},{"owner":"b"},{"owner":"a"},{"owner":""}]}`,
-		"/cluster/owner?url=http%3A%2F%2Fw%2F%3Fa":  `{"owner":"b"}`,
-		"/cluster/owner?url=http%3A%2F%2Fnobody%2F": `{"key":"GET k","owner":""}`,
+		"/cluster/table": `{"node":"a","standing":true,"epoch":4,"partitions":[{"owner":"a"},{"owner":"a"},{"owner":"b"},{"owner":"a"},{"owner":""}]}`,
+		"/cluster/partitions?key=http%3A%2F%2Fw%2F%3Fa":  `{"node":"a","standing":true,"key":"GET http://w/?a","partition":7,"owner":"b","incarnation":2,"generation":3}`,
+		"/cluster/partitions?key=k":                      `{"node":"a","standing":true,"key":"k","partition":7,"owner":"a","incarnation":2,"generation":3}`,
+		"/cluster/partitions?key=busy":                   `{"node":"a","standing":true,"key":"busy","owner":"a","load":{"holder":"c","waiters":12,"adopted":true}}`,
+		"/cluster/partitions?key=lapsed":                 `{"node":"a","standing":false,"key":"lapsed","owner":"b"}`,
+		"/cluster/partitions?key=http%3A%2F%2Fnobody%2F": `{"node":"a","standing":true,"key":"GET k","owner":""}`,
+		"/cluster/members": `{"node":"a","standing":true,"nodes":[{"name":"a","incarnation":2,"state":"live","owned":5}],"etcd":[
+			{"name":"h:1","peer":"h:2380","client":"h:2379","role":"leader","version":"3.7.1","bytes":3145728,"took_ms":3,"alarms":["NOSPACE"]},
+			{"name":"h:2","peer":"i:2380","client":"i:2379","role":"unreachable","cause":"connection refused"}]}`,
 	}
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" {
@@ -42,16 +48,23 @@ func TestClusterCommandsShowWhatANodeAnswers(t *testing.T) {
 		code int
 		want []string
 	}{
-		{append([]string{"status"}, with...), 0, []string{"U, seen by node a", "for 1.5s more", "5 of 8", "a/2   live      itself  200ms ago", "b/1   draining  open    90ms ago", "holder_lost      3"}},
+		{append([]string{"status"}, with...), 0, []string{"U, seen by node a", "for 1.5s more; 1.4s at least", "2 revisions behind, heard of any 70ms ago", "5 of 8",
+			"6 not acknowledged yet", "certificate until 2027-01-02T03:04:05Z", "a/2   live      itself  200ms ago", "b/1   draining  open    90ms ago", "holder_lost           3"}},
+		{append([]string{"members"}, with...), 0, []string{"a/2   live", "h:1   leader       3ms          3.0MiB  3.7.1    h:2380       h:2379", "h:2   unreachable  -            -       -        i:2380       i:2379",
+			"h:1 raises NOSPACE", "h:2: connection refused"}},
 		{append([]string{"table"}, with...), 0, []string{"table 4 with 5 partitions", "a       3     60.0%  0-1, 3", "b       1     20.0%  2", "nobody  1     20.0%  4"}},
-		{append([]string{"owner", "http://w/?a"}, with...), 0, []string{"b\n"}},
-		{[]string{"owner", "http://w/?a", "--admin", admin.Listener.Addr().String(), "--token-file", token}, 0, []string{"b\n"}},
-		{append([]string{"owner", "http://nobody/"}, with...), 1, []string{`nobody owns "GET k"`}},
+		{append([]string{"partitions", "http://w/?a"}, with...), 0, []string{"key        GET http://w/?a\npartition  7, generation 3\nowner      b/2, seen by node a\nload       not known at node a: ask the owner\n"}},
+		{[]string{"partitions", "http://w/?a", "--admin", admin.Listener.Addr().String(), "--token-file", token}, 0, []string{"b/2"}},
+		{append([]string{"partitions", "k"}, with...), 0, []string{"load       none"}},
+		{append([]string{"partitions", "busy"}, with...), 0, []string{"load       by c, 12 callers wait, granted by an earlier owner"}},
+		{append([]string{"partitions", "lapsed"}, with...), 1, []string{"owner      b/0", "node a has no lease"}},
+		{append([]string{"partitions", "http://nobody/"}, with...), 1, []string{`nobody owns "GET k"`}},
 		{append([]string{"status", "--json"}, with...), 0, []string{`{"cluster":"U",`}},
 		{[]string{"status", "--admin", admin.URL}, 1, []string{"401 Unauthorized: send the token"}},
 		{[]string{"status", "--admin", admin.URL, "--ca", token}, 1, []string{"there is no certificate in it"}},
 		{[]string{"table", "--admin", "http://127.0.0.1:1"}, 1, []string{"ask http://127.0.0.1:1/cluster/table"}},
-		{[]string{"owner"}, 2, []string{"<url>"}},
+		{[]string{"partitions"}, 2, []string{"<key>"}},
+		{[]string{"drain"}, 2, []string{"<node>"}},
 	} {
 		code, out, errs := corral(t, append([]string{"cluster"}, row.args...)...)
 		for _, want := range row.want {
@@ -90,13 +103,16 @@ func TestServeIsANodeOfAClusterUntilItsContextEnds(t *testing.T) {
 		response.Body.Close()
 	}
 	http.DefaultClient.CloseIdleConnections()
-	for command, want := range map[string]string{"status": "seen by node solo", "table": "solo   1024  100.0%  0-1023"} {
+	for command, want := range map[string]string{"status": "seen by node solo", "members": "leader", "table": "solo   1024  100.0%  0-1023"} {
 		if code, out, errs := corral(t, "cluster", command, "--admin", d.admin); code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("cluster %s: %d, %s%s; want %s", command, code, out, errs, want)
 		}
 	}
-	if code, out, errs := corral(t, "cluster", "owner", d.url+"/mug", "--admin", d.admin); code != exitOK || out != "solo\n" {
-		t.Errorf("cluster owner: %d, %s%s; want solo", code, out, errs)
+	if code, out, errs := corral(t, "cluster", "partitions", d.url+"/mug", "--admin", d.admin); code != exitOK || !strings.Contains(out, "solo/1") {
+		t.Errorf("cluster partitions: %d, %s%s; want solo", code, out, errs)
+	}
+	if code, out, errs := corral(t, "cluster", "drain", "solo", "--admin", d.admin); code != exitFailed || !strings.Contains(errs, "409 Conflict") {
+		t.Errorf("drain of the only node: %d, %s%s; want a refusal", code, out, errs)
 	}
 	d.cancel()
 	if code := <-d.code; code != exitOK {

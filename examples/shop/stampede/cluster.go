@@ -213,7 +213,7 @@ func readJSON(ctx context.Context, url string, into any) error {
 // ownerOf is the name of the node that owns the key of a page.
 func (n *node) ownerOf(ctx context.Context, page string) (string, error) {
 	var answer struct{ Owner string }
-	err := n.tell(ctx, "/cluster/owner?url="+url.QueryEscape("http://"+site+page), &answer)
+	err := n.tell(ctx, "/cluster/partitions?key="+url.QueryEscape("http://"+site+page), &answer)
 	return answer.Owner, err
 }
 
@@ -333,7 +333,7 @@ All stay up. Try (the host is part of the key, and so the same at all nodes):
 	fmt.Fprintf(d.out, `
   %[1]s cluster status --admin %[2]s
   %[1]s cluster table --admin %[2]s
-  %[1]s cluster owner http://%[3]s/products/7 --admin %[2]s
+  %[1]s cluster partitions http://%[3]s/products/7 --admin %[2]s
   curl -d '{"url": "http://%[3]s/products/7"}' %[2]s/purge     # at one node, for all
   curl %[4]s/debug/calls     # the shop's own log of what reached it
 
