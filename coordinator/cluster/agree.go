@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/core"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
@@ -102,8 +101,8 @@ func (n *Node) sendTable(a core.Write) (etcd.Result, error) {
 }
 
 // follow applies the watch from a revision on, until the node leaves. Where the
-// history has a gap, everything is read anew and everything counts as
-// invalidated.
+// history has a gap, everything is read anew, and what was invalidated from the
+// log, as far as that reaches back.
 func (n *Node) follow(from uint64) {
 	for {
 		err := n.client.Watch(n.ctx, from, n.apply)
@@ -155,12 +154,11 @@ func (n *Node) apply(change etcd.Change) {
 		batch, err := etcd.DecodeInvalidations(inv.Value)
 		if err != nil {
 			n.quietly.say(saysBadInvalidation, err)
-			n.invalidateAll(change.Revision)
-		} else {
-			n.invalidate(change.Revision, batch)
+			n.missed(change.Revision)
 		}
+		n.invalidate(newEntry(change.Revision, batch))
 	} else {
-		n.invalidate(change.Revision, nil)
+		n.invalidate(entry{revision: change.Revision})
 	}
 	changed := core.Changed{Revision: change.Revision}
 	for key, kv := range change.Put {
@@ -184,9 +182,17 @@ func (n *Node) apply(change etcd.Change) {
 // resume is apply for everything that etcd has, where revisions are missing. A
 // record that is there no more was deleted meanwhile.
 func (n *Node) resume(s etcd.Snapshot) {
+	applied := n.applied.Load() // which only follow moves on
+	entries, floor := n.past(n.ctx, s.Revision, applied)
 	n.deliver.Lock()
 	defer n.deliver.Unlock()
-	n.invalidateAll(s.Revision)
+	if floor > applied {
+		n.missed(floor)
+	}
+	for _, e := range entries {
+		n.invalidate(e)
+	}
+	n.invalidate(entry{revision: s.Revision})
 	changed := core.Changed{Revision: s.Revision, Nodes: n.nodeChanges(s)}
 	for name := range n.records { // none is written without deliver
 		if _, there := s.Keys[etcd.NodeKey(name)]; !there {
@@ -290,34 +296,4 @@ func (n *Node) readTable(kv etcd.KV) *core.Table {
 		return nil
 	}
 	return table
-}
-
-// invalidate lets every cache apply a revision. Called with deliver held.
-func (n *Node) invalidate(revision uint64, batch []etcd.Invalidation) {
-	targets := map[string][]corral.Target{}
-	for _, one := range batch {
-		targets[one.Cache] = append(targets[one.Cache], one.Target)
-		n.quiet.invalidated(one.Cache, revision)
-	}
-	for name, k := range n.allKeepers() {
-		if k.apply == nil {
-			continue
-		}
-		for i, target := range targets[name] {
-			k.apply(corral.Invalidation{Revision: revision, Target: target, More: i < len(targets[name])-1})
-		}
-		if len(targets[name]) == 0 {
-			k.apply(corral.Invalidation{Revision: revision})
-		}
-	}
-}
-
-// invalidateAll lets every cache forget everything. Called with deliver held.
-func (n *Node) invalidateAll(revision uint64) {
-	n.quiet.all(revision)
-	for _, k := range n.allKeepers() {
-		if k.apply != nil {
-			k.apply(corral.Invalidation{Revision: revision, Target: corral.Target{All: true}})
-		}
-	}
 }

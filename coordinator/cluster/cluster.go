@@ -79,6 +79,8 @@ func (n *Node) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cluster: read what is agreed: %w", err)
 	}
+	past, floor := n.past(ctx, snapshot.Revision, 0)
+	n.begins(past, max(floor, snapshot.Keys[etcd.ClusterKey].Revision)) // what is older was no part of this cluster
 	if err := n.first(snapshot, transport); err != nil {
 		return err
 	}
@@ -94,7 +96,6 @@ func (n *Node) first(s etcd.Snapshot, transport *peer.Transport) error {
 	n.agreed.Revision = s.Revision
 	n.applied.Store(s.Revision)
 	n.n.heard.Store(int64(boottime()))
-	n.quiet.all(s.Revision) // what was invalidated before is not known
 	for _, c := range n.nodeChanges(s) {
 		n.records[c.Name] = c
 		n.notePlace(c)

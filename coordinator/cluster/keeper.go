@@ -20,7 +20,11 @@ type keeper struct {
 	shelf    corral.Shelf
 	attached atomic.Bool
 	watched  atomic.Pointer[corral.Shelf] // while everything up to applied has been applied to it; else nil
-	apply    func(corral.Invalidation)
+
+	// Guarded by the node's deliver; told is Watch's own until apply is set.
+	watching bool                      // Watch is under way
+	apply    func(corral.Invalidation) // from when on the cache has caught up; else nil
+	told     uint64                    // the cache that is attached, up to this revision; 0: nothing
 }
 
 var (
@@ -68,7 +72,7 @@ func (k *keeper) Attach(shelf corral.Shelf) (detach func(), err error) {
 	if !k.attached.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("cluster: another cache of this process uses the name %q: close it first, or choose another name", k.name)
 	}
-	k.shelf = shelf
+	k.shelf, k.told = shelf, 0
 	return func() { k.attached.Store(false) }, nil
 }
 
@@ -115,17 +119,23 @@ func (k *keeper) Await(ctx context.Context) bool {
 	}
 }
 
-// Watch implements corral.Coordinator. It begins with everything, for what this
-// cache has missed is not known.
+// Watch implements corral.Coordinator. It begins with what the log of invalidations
+// has and this cache was not told: all of it, at first. The cache is not asked
+// for anything before it has caught up.
 func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
 	n := k.node
 	n.deliver.Lock()
-	if k.apply != nil {
+	if k.watching {
 		n.deliver.Unlock()
 		return errors.New("cluster: Watch of this cache is under way already")
 	}
+	k.watching = true
+	if err := k.catchUp(ctx, apply); err != nil {
+		k.watching = false
+		n.deliver.Unlock()
+		return err
+	}
 	k.apply = apply
-	apply(corral.Invalidation{Revision: n.applied.Load(), Target: corral.Target{All: true}})
 	if k.attached.Load() {
 		shelf := k.shelf
 		k.watched.Store(&shelf)
@@ -147,7 +157,7 @@ func (k *keeper) Watch(ctx context.Context, apply func(corral.Invalidation)) err
 	n.mu.Lock() // who peeks has finished
 	k.watched.Store(nil)
 	n.mu.Unlock()
-	k.apply = nil
+	k.watching, k.apply = false, nil
 	return err
 }
 

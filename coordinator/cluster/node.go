@@ -63,6 +63,7 @@ type Node struct {
 	deliver sync.Mutex // before mu; orders who changes keepers too
 	keepers atomic.Pointer[map[string]*keeper]
 	quiet   quiet // of caches that nobody here has opened
+	journal journal
 
 	mu       sync.Mutex
 	core     *core.Core

@@ -114,7 +114,7 @@ var (
 		"keys stay where they are, or without an owner, until it is; it is tried again",
 		"see whether etcd has a leader and room (corral cluster members)"}
 	saysWatchEnded = notice{slog.LevelWarn, "the watch of etcd ended, and begins anew",
-		"everything that this node has cached counts as invalidated, because it may have missed an invalidation",
+		"what was invalidated meanwhile is read from the log; where that does not reach back, everything that this node has cached is loaded again",
 		"see whether this node was away from etcd for longer than its history reaches, 10 min, or whether etcd was compacted by hand"}
 	saysNotRead = notice{slog.LevelWarn, "etcd cannot be read",
 		"this node has no lease until it can: it gives nothing that it has and grants nothing",
