@@ -109,7 +109,7 @@ func (c *Core) nextTable(dead map[string]bool) (*Table, []uint32) {
 	present := c.tableOrEmpty()
 	var members []placement.Member
 	for _, name := range inOrder(c.nodes) {
-		if n := c.nodes[name]; n.State == Live && !dead[name] {
+		if n := c.nodes[name]; (n.State == Live || n.State == Draining && broken(DrainedOwns)) && !dead[name] {
 			members = append(members, placement.Member{ID: name, Weight: n.Weight})
 		}
 	}

@@ -86,7 +86,7 @@ func (c *Core) ackDue(id uint64) {
 
 // whenApplied answers once this node has applied a revision.
 func (c *Core) whenApplied(from Node, revision uint64) {
-	if revision <= c.applied {
+	if revision <= c.applied || broken(AppliedUnapplied) {
 		c.send(from, HasApplied{revision})
 		return
 	}

@@ -197,7 +197,7 @@ func (c *Core) serve(w *waiter) {
 		return
 	}
 	f := c.keys[w.Key]
-	if f != nil && !f.reserved && !f.set && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
+	if f != nil && !f.reserved && (!f.set || broken(SetDetached)) && !c.Shelf.Untouched(w.Key, nil, f.since, w.Since) {
 		c.detach(f)
 		f = nil
 	}

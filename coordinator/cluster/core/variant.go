@@ -28,6 +28,12 @@ const (
 	GrantAfterGivingAway                    // a node grants for a partition while its giving it away is under way
 	LapsedNodeGrants                        // an owner grants although its lease is out
 	SuspectedHolderForgotten                // a key that a parked caller named is not reserved
+	AppliedUnapplied                        // a peer says that it has applied an invalidation, and has not
+	SetDetached                             // a Set's own invalidation parts its lease from its key
+	SetAsOfItsLease                         // what is set is given out as of its lease
+	DrainedOwns                             // a drained node is given partitions
+	WriterDoesNotLookAgain                  // who has written into a store does not look whether it may be there
+	StoreKeepsTheInvalidated                // what is invalidated is not deleted from the store
 	variants
 )
 
@@ -47,5 +53,7 @@ func (v variant) String() string {
 		"fill not checked at the asking node", "acknowledgement at commit", "store record served unchecked", "grant while RECOVERING",
 		"Fill forgotten before its acknowledgement", "stale END counted", "older gen's lease accepted", "Rejoin that omits a lease",
 		"taker's timers not restarted", "grant after giving away", "grant without a lease", "named flight not reserved",
+		"a peer that acknowledges and does not apply", "Set detached by its own invalidation", "Set given out as of its lease",
+		"drained node given partitions", "writer does not look again", "store keeps the invalidated",
 	}[v]
 }

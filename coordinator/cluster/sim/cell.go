@@ -10,7 +10,9 @@ import (
 
 // A cell is what a process has of the caches: the values that it keeps, one
 // flight for a key, and the callers who wait. It keeps the rule of revisions
-// where the caches keep it.
+// where the caches keep it. It keeps every value of another node's that it is
+// given, where the caches keep one that is asked for often: what those may answer
+// with is among what it may.
 //
 // Invariants:
 //
@@ -29,6 +31,8 @@ type cell struct {
 	loads   map[core.Flight]*load
 	calls   map[uint64]*call
 	asked   uint64
+	deletes []*invalidation // deletions from the store, the first is under way
+	deleted []deleted       // who waits for them
 	leaving map[uint64]bool // asks that are taken back, of which the core has yet to hear
 }
 
@@ -44,10 +48,12 @@ type record struct {
 	key   string
 	load  *load
 	v     uint64
+	began time.Duration // what it says holds as of then: its load's beginning, or its Set's invalidation
 	tags  []string
 	keep  bool
 	fresh time.Duration // until this true time
 	stale time.Duration // and may stand in until this
+	wrote *process      // into the store, if it was
 }
 
 // A flight is what a cell does to get a value.
@@ -62,6 +68,7 @@ type flight struct {
 	noStale  bool
 	refresh  bool
 	lapsed   bool
+	set      *setting // whose lease it asks for; nil: it is for those who get
 	load     *load
 	leader   *get // for whom it was begun; nil: a refresh
 	getting  []*get
@@ -92,6 +99,9 @@ type call struct {
 	number       int
 	called       time.Duration
 	acknowledged time.Duration // negative: not
+	revision     uint64
+	committed    time.Duration
+	then         func(ok bool) // nil: nothing
 }
 
 func newCell(p *process) *cell {
@@ -109,6 +119,7 @@ func (c *cell) begin(revision uint64) {
 	for _, i := range w.etcd.log {
 		if i.revision <= revision && i.revision > c.floor {
 			c.log = append(c.log, i)
+			c.deleteBehind(&i)
 		}
 	}
 }
@@ -151,6 +162,7 @@ func (c *cell) apply(ch change) {
 		return
 	}
 	c.log = append(c.log, *i)
+	c.deleteBehind(i)
 	for _, key := range c.process.world.plan.keys() {
 		if r, there := c.kept[key]; there && r.v < i.revision && i.matches(key, r.tags) {
 			delete(c.kept, key)
@@ -239,12 +251,18 @@ func (c *cell) ask(f *flight, g *get) {
 	if !f.lapsed && c.current[f.key] == nil {
 		c.current[f.key] = f
 	}
+	c.send(f, p.world.plan.LoadTime)
+}
+
+// send hands a flight's ask to the core.
+func (c *cell) send(f *flight, wait time.Duration) {
+	p := c.process
 	c.asked++
 	f.ask, f.asked = c.asked, p.world.now
 	c.byAsk[f.ask] = f
 	e := core.Ask{
-		ID: f.ask, Key: f.key, Since: f.since, Wait: p.world.plan.LoadTime,
-		Fresh: f.fresh, NoStale: f.noStale, Refresh: f.refresh, Lapsed: f.lapsed,
+		ID: f.ask, Key: f.key, Since: f.since, Wait: wait,
+		Fresh: f.fresh, NoStale: f.noStale, Refresh: f.refresh, Lapsed: f.lapsed, Set: f.set != nil,
 		Behind: f.behind,
 	}
 	id := f.ask
@@ -262,6 +280,9 @@ func (f *flight) giveUp(id uint64) {
 		return
 	}
 	c.process.world.judge.unanswered(c.process, f)
+	if f.set != nil {
+		f.set.fail("the ask's deadline")
+	}
 	for _, g := range f.getting {
 		g.fail("the ask's deadline")
 	}
@@ -314,6 +335,10 @@ func (c *cell) answered(a core.Answered) {
 	delete(c.byAsk, a.Ask)
 	f.ask = 0
 	j.answered(c.process, f, a)
+	if f.set != nil {
+		f.set.answered(a, f)
+		return
+	}
 	switch a.Kind {
 	case core.KindValue:
 		r := a.Value.Payload.(*record)
@@ -409,6 +434,9 @@ func (c *cell) settled(a core.Settled) {
 	}
 	l.void = a.Void
 	delete(c.loads, a.Flight)
+	if l.set != nil {
+		l.set.settled(a.Void)
+	}
 }
 
 // lost is a lease that is void: its load goes on for its own callers.
@@ -424,7 +452,7 @@ func (c *cell) lost(f core.Flight) {
 // nobodyAnywhere cancels a load, unless somebody here waits again.
 func (c *cell) nobodyAnywhere(f core.Flight) {
 	l := c.loads[f]
-	if l == nil || l.told > 0 || l.flight.anybody() {
+	if l == nil || l.told > 0 || l.set != nil || l.flight.anybody() {
 		return
 	}
 	c.settle(l.flight)
@@ -504,8 +532,11 @@ func (c *cell) invalidate(cl *call) {
 	}, func(ok bool) {
 		if !ok {
 			w.say(p.node.Name, "invalidation %d: not acknowledged", cl.number)
+			delete(c.calls, id)
+			cl.end(false)
 			return
 		}
+		cl.revision, cl.committed = i.revision, i.committed
 		if broken(core.AcknowledgedAtCommit) {
 			c.acknowledged(id)
 		}
@@ -522,8 +553,18 @@ func (c *cell) acknowledged(id uint64) {
 		return
 	}
 	delete(c.calls, id)
-	cl.acknowledged = w.now
-	w.say(c.process.node.Name, "invalidation %d of %v: acknowledged", cl.number, cl.target)
+	c.whenDeleted(func() {
+		cl.acknowledged = w.now
+		w.say(c.process.node.Name, "invalidation %d of %v: acknowledged", cl.number, cl.target)
+		cl.end(true)
+	})
+}
+
+// end tells whoever waits for an invalidation.
+func (cl *call) end(ok bool) {
+	if cl.then != nil {
+		cl.then(ok)
+	}
 }
 
 // plain is a key without its cache's name.

@@ -19,16 +19,18 @@
 //   - machines pause; what came meanwhile is handled in any order that keeps the
 //     order of each source, the clock's tick first or last
 //   - clocks differ, and run at rates that differ by up to nine tenths of g/L
-//   - processes crash, start again under their name, leave, and join
+//   - processes crash, start again under their name, leave, and join; they are
+//     drained, stay, and are undrained; a node dies in the middle of a Set
 //   - etcd is out of reach for one node or for all; requests are lost before they
 //     take effect or after, or take effect long after they were given up; watches
 //     lag and stand still
+//   - stores, a node's own or everybody's, take long to write and to delete
 //   - loaders fail, share, pass, hang past their deadline and load other keys;
 //     callers leave, and stand still between two steps
 //
 // # What is judged
 //
-//	C1  by an exact history of acknowledged invalidations and of when loads began
+//	C1  by an exact history of acknowledged invalidations and of when loads began; a value that was set is as of its Set's invalidation
 //	C2  by an account of every node's lease that is not the core's
 //	C3  by the key that each load was made for
 //	C4  at every write at etcd, and after every step
@@ -38,9 +40,11 @@
 //	O2, O3  at every grant: the table at etcd names the granter, and no write of its own that gives the partition away is under way
 //	O4, O5  by the origin's log: a load that begins beside another of its key, which it could have waited for, has a cause out of the protocol's list
 //	F3  nobody is declared dead for an outage of etcd's
+//	set  when a Set returns: its owner has its value, or something later has come
+//	store  when all is over: what an acknowledged invalidation concerns is in no store
 //	one  at every grant: the owner has no value that would do
 //	cycle  loads that wait for each other in a ring, over processes, are told so
-//	heal, leak  after the last fault: every partition is owned, balanced within one; every key is had at every node; nothing is remembered
+//	heal, leak  after the last fault: every partition is owned, balanced within one, a drained node owns none; every key is had at every node; nothing is remembered
 //
 // TestEveryBrokenRuleIsCaught shows that the judges notice: it switches each rule
 // of core.Variants off and says after how many seeds that is seen. It wants the
@@ -50,5 +54,8 @@
 //
 // The shell, gRPC, etcd itself, and bodies that grow: package cluster's own tests
 // have those. The cell, which stands for the caches and for the shell's part of
-// the rule of revisions, is a model of them, not their code.
+// the rule of revisions, is a model of them, not their code. It keeps what other
+// nodes computed always, where caches keep what is asked for twice in a second;
+// and each of its invalidations has a revision of its own, where the shell writes
+// some together.
 package sim

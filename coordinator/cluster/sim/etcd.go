@@ -96,6 +96,7 @@ func (e *etcd) call(p *process, apply func(), answered func(ok bool)) {
 			}
 		}
 	} else if lost {
+		m.unlucky = append(m.unlucky, interval{w.now, w.now + patience})
 		switch fate {
 		case 0:
 			apply = func() {}
@@ -190,7 +191,7 @@ func (e *etcd) renew(p *process, a core.Renew, clock core.Time, known uint64) co
 	if kept.revision == known && kept.record.Node == p.node && kept.record.State != core.Tombstone {
 		record := kept.record
 		record.Nonce, record.Clock = a.Nonce, clock
-		if a.Draining {
+		if record.State = core.Live; a.Draining {
 			record.State = core.Draining
 		}
 		e.commit([]core.NodeChange{{Name: p.node.Name, Record: &record}}, nil, nil)

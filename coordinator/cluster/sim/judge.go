@@ -28,6 +28,7 @@ type judge struct {
 	giving  map[*process]map[uint32]uint64 // O2: partitions whose giving away has been sent, and in which step
 	causes  map[string]int                 // why loads were repeated
 	notes   map[core.NoteKind]int
+	sets    map[string][]core.Flight // leases that Sets of a key were granted
 }
 
 // A grant is a lease that an owner gave.
@@ -40,7 +41,7 @@ type grant struct {
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, grants: map[core.Flight]grant{}, giving: map[*process]map[uint32]uint64{},
-		causes: map[string]int{}, notes: map[core.NoteKind]int{},
+		causes: map[string]int{}, notes: map[core.NoteKind]int{}, sets: map[string][]core.Flight{},
 	}
 }
 
@@ -110,9 +111,9 @@ func (j *judge) given(g *get, r *record, from string) {
 	for i := range j.world.etcd.log {
 		inv := &j.world.etcd.log[i]
 		if inv.matches(r.key, j.world.plan.tags(r.key)) && inv.call.acknowledged >= 0 &&
-			inv.call.acknowledged <= g.arrived && r.load.start < inv.committed {
+			inv.call.acknowledged <= g.arrived && r.began < inv.committed {
 			j.fail("C1", "get %d of %s at %v arrived at %v, after invalidation %d of %v was acknowledged at %v, and is given load %d from %s, which began at %v",
-				g.number, plain(g.key), g.process.node, g.arrived, inv.call.number, inv.target, inv.call.acknowledged, r.load.number, from, r.load.start)
+				g.number, plain(g.key), g.process.node, g.arrived, inv.call.number, inv.target, inv.call.acknowledged, r.load.number, from, r.began)
 		}
 	}
 }
@@ -182,6 +183,7 @@ func (j *judge) granted(p, to *process, f core.Flight, ask *flight) {
 		g.key = ask.key
 	}
 	j.grants[f] = g
+	j.seized(f, ask)
 	if now := p.machine.boottime(); now >= p.truth.until {
 		j.fail("C2", "%v grants %v, and its lease has been out for %v", p.node, f, now.Sub(p.truth.until))
 	}
@@ -273,6 +275,9 @@ func (j *judge) buried(p *process, b core.Burial, record core.NodeRecord) {
 	}
 	if overlap(append(slices.Clone(m.pauses), m.deaf...), began-4*time.Second, w.now) > 0 {
 		return
+	}
+	if overlap(m.unlucky, began-4*time.Second, w.now) >= 4*patience {
+		return // one renewal after the other was lost
 	}
 	if end >= 0 && w.now-end > w.times.Lease-w.times.Guard {
 		return

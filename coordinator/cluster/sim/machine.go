@@ -22,11 +22,13 @@ type machine struct {
 	awake    time.Duration // true time when its pause ends; it is paused before that
 	stopped  time.Duration // how long it was paused, of pauses that are over
 	pauses   []interval
-	isolated time.Duration // from etcd, until then
-	deaf     []interval    // when its watch stood still
-	stalled  time.Duration // its watch stands still until then
-	leaving  bool          // it is to drain
-	gone     bool          // drained: it is not started again
+	isolated time.Duration      // from etcd, until then
+	deaf     []interval         // when its watch stood still
+	unlucky  []interval         // when what it asked of etcd was lost
+	stalled  time.Duration      // its watch stands still until then
+	leaving  bool               // it is to drain
+	store    map[string]*record // on its disk, or everybody's
+	gone     bool               // drained: it is not started again
 }
 
 // An interval of true time.
@@ -117,7 +119,7 @@ func (m *machine) crash(why string) {
 
 // A source is one ordered sequence of happenings at a process.
 type source struct {
-	kind  byte // 't'ick, 'w'atch, 'e'tcd, 'p'eer, 'l'oad, 'g'et
+	kind  byte // 't'ick, 'w'atch, 'e'tcd, 'p'eer, 'l'oad, 'g'et, 's'et, 'd'eletion
 	index int
 }
 

@@ -23,8 +23,9 @@ type load struct {
 	process  *process
 	flight   *flight
 	lease    core.Flight
-	reason   string // "lease" or "pass"
-	v        uint64 // applied at the node when it began
+	reason   string   // "lease", "pass" or "set"
+	set      *setting // of a Set, which calls no loader; else nil
+	v        uint64   // applied at the node when it began
 	start    time.Duration
 	deadline time.Duration // the end of its lease's absolute lifetime
 	end      time.Duration // at the origin; negative: it runs
@@ -145,7 +146,7 @@ func (l *load) landed() {
 	done := core.Done{Flight: l.lease, Kind: l.kind}
 	switch l.kind {
 	case core.KindValue:
-		r := &record{key: l.key, load: l, v: v, tags: w.plan.tags(l.key), keep: l.keep, fresh: w.now + w.plan.Fresh, stale: w.now + w.plan.Fresh + w.plan.Stale}
+		r := &record{key: l.key, load: l, v: v, began: l.start, tags: w.plan.tags(l.key), keep: l.keep, fresh: w.now + w.plan.Fresh, stale: w.now + w.plan.Fresh + w.plan.Stale}
 		l.outcome = r
 		if l.keep && l.reason == "lease" && l.lost == 0 {
 			c.mirror(r, r.v)
@@ -155,7 +156,7 @@ func (l *load) landed() {
 		c.land(f, r, r.v, "load")
 	case core.KindPass:
 		c.settle(f)
-		r := &record{key: l.key, load: l, v: v, tags: w.plan.tags(l.key)}
+		r := &record{key: l.key, load: l, v: v, began: l.start, tags: w.plan.tags(l.key)}
 		for _, g := range f.getting {
 			if g == f.leader || l.reason == "pass" {
 				g.answer(r, "load")

@@ -18,6 +18,7 @@ type Plan struct {
 	Locks      bool // a restart proves with its directory's lock that its earlier life is over
 	Compacted  bool // the log of invalidations is not kept for those who start
 	Store      bool
+	Shared     bool          // the store is one for all nodes, else each machine has its own
 	Latency    time.Duration // of the network, one way
 	Jitter     time.Duration
 	Loss       float64 // of messages, while a link is lossy
@@ -63,6 +64,8 @@ const (
 	ActReset
 	ActLossy
 	ActDrain
+	ActUndrain
+	ActSet
 )
 
 // An Act is one thing that happens in a run.
@@ -77,6 +80,7 @@ type Act struct {
 	Fresh   bool
 	NoStale bool
 	OneWay  bool
+	Stay    bool // of a drain: the node goes on as one that owns nothing
 }
 
 func (a Act) String() string {
@@ -119,13 +123,20 @@ func (a Act) String() string {
 	case ActLossy:
 		return at + fmt.Sprintf("the stream of %s and %s loses messages for %v", node, other, a.For)
 	case ActDrain:
+		if a.Stay {
+			return at + "drain " + node + ", which stays"
+		}
 		return at + "drain " + node
+	case ActUndrain:
+		return at + "undrain " + node
+	case ActSet:
+		return at + fmt.Sprintf("set k%d at %s", a.Key, node)
 	}
 	return at + "?"
 }
 
 // themes are what a plan is mostly about.
-var themes = []string{"calm", "crash", "watch", "etcd", "network", "pause", "move", "invalidate", "recover", "everything"}
+var themes = []string{"calm", "crash", "watch", "etcd", "network", "pause", "move", "invalidate", "set", "recover", "everything"}
 
 // faults are the kinds that a theme draws from.
 var faults = map[string][]ActKind{
@@ -137,6 +148,7 @@ var faults = map[string][]ActKind{
 	"pause":      {ActPause, ActPause, ActReset},
 	"move":       {ActDrain, ActCrash, ActReset, ActPause},
 	"invalidate": {ActStall, ActReset, ActPause},
+	"set":        {ActCrash, ActStall, ActReset, ActPause, ActDrain},
 	"recover":    {ActCrash, ActCut, ActPause, ActDrain},
 	"everything": {ActCrash, ActPause, ActOutage, ActIsolate, ActStall, ActCut, ActSplit, ActReset, ActLossy, ActDrain},
 }
@@ -147,7 +159,7 @@ func NewPlan(seed uint64) Plan {
 	p := Plan{
 		Seed: seed, Theme: themes[r.IntN(len(themes))],
 		Nodes: 3 + r.IntN(3), Partitions: 8 + r.IntN(9), Keys: 2 + r.IntN(5),
-		Locks: chance(r, 0.8), Compacted: chance(r, 0.5), Store: chance(r, 0.3),
+		Locks: chance(r, 0.8), Compacted: chance(r, 0.5), Store: chance(r, 0.3), Shared: chance(r, 0.5),
 		Latency: pick(r, 100*time.Microsecond, time.Millisecond, 30*time.Millisecond),
 		Jitter:  pick(r, 100*time.Microsecond, 2*time.Millisecond, 40*time.Millisecond),
 		Loss:    0.05, EtcdTakes: pick(r, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
@@ -207,7 +219,7 @@ func (p *Plan) act(r *rand.Rand) {
 		at += between(r, 0, 4*time.Second)
 		p.End = max(p.End, at)
 	}
-	if p.Theme == "watch" && chance(r, 0.6) {
+	if p.Theme == "watch" && chance(r, 0.8) {
 		p.relapse(r, at+time.Second)
 	}
 	if p.Theme == "recover" && chance(r, 0.6) {
@@ -221,6 +233,14 @@ func (p *Plan) act(r *rand.Rand) {
 	if p.Theme == "invalidate" {
 		for range 10 {
 			p.crowd(r, between(r, warm, p.End))
+		}
+	}
+	for range r.IntN(3) {
+		p.overwrite(r, between(r, warm, p.End))
+	}
+	if p.Theme == "set" {
+		for range 8 {
+			p.overwrite(r, between(r, warm, p.End))
 		}
 	}
 	for range 10 + r.IntN(20) {
@@ -249,6 +269,13 @@ func (p *Plan) fault(r *rand.Rand, at time.Duration) {
 		a.Other = (a.Node + 1 + r.IntN(p.Nodes-1)) % p.Nodes
 		a.For = pick(r, between(r, 0, time.Second), between(r, time.Second, 4*time.Second), between(r, 2*time.Second, 8*time.Second))
 		a.OneWay = chance(r, 0.5)
+		if a.Kind == ActDrain && chance(r, 0.5) {
+			a.Stay = true
+			if chance(r, 0.6) {
+				p.Acts = append(p.Acts, Act{At: at + a.For, Kind: ActUndrain, Node: a.Node})
+			}
+			a.For = 0
+		}
 		p.Acts = append(p.Acts, a)
 		at += between(r, 0, 700*time.Millisecond)
 	}
@@ -285,7 +312,7 @@ func (p *Plan) relapse(r *rand.Rand, at time.Duration) {
 		Act{At: at + 500*time.Millisecond, Kind: ActStall, Node: node, For: length},
 		Act{At: at + 700*time.Millisecond, Kind: ActInvalidate, Node: other, Key: key, Scope: pick(r, 1, 1, 2)},
 	)
-	for range 6 {
+	for range 10 {
 		p.Acts = append(p.Acts, Act{At: at + length + between(r, -400*time.Millisecond, 500*time.Millisecond), Kind: ActGet, Node: node, Key: key, For: 15 * time.Second})
 	}
 	p.End = max(p.End, at+length+time.Second)
@@ -329,6 +356,25 @@ func (p *Plan) get(r *rand.Rand, at time.Duration, key int) {
 		Fresh: chance(r, 0.02), NoStale: chance(r, 0.1),
 	}
 	p.Acts = append(p.Acts, a)
+}
+
+// overwrite draws a Set, perhaps a second one that meets it, or the end of its
+// node, and callers of its key around it.
+func (p *Plan) overwrite(r *rand.Rand, at time.Duration) {
+	key, node := r.IntN(p.Keys), r.IntN(p.Nodes)
+	p.Acts = append(p.Acts, Act{At: at, Kind: ActSet, Node: node, Key: key})
+	if chance(r, 0.3) {
+		p.Acts = append(p.Acts, Act{At: at + between(r, 0, 100*time.Millisecond), Kind: ActSet, Node: r.IntN(p.Nodes), Key: key})
+	}
+	if p.Theme == "set" && chance(r, 0.15) {
+		p.Acts = append(p.Acts, Act{At: at + between(r, 0, 200*time.Millisecond), Kind: ActCrash, Node: node, For: between(r, 0, 4*time.Second)})
+	}
+	for range 3 + r.IntN(5) {
+		p.get(r, at+between(r, -500*time.Millisecond, 200*time.Millisecond), key)
+	}
+	for range 3 + r.IntN(5) {
+		p.get(r, at+between(r, 0, 3*time.Second), key)
+	}
 }
 
 func (p *Plan) invalidate(r *rand.Rand, at time.Duration, key int) {
@@ -382,8 +428,8 @@ func (p *Plan) watchLag(r *rand.Rand) time.Duration {
 
 // String is the plan to read: its figures, and its acts line by line.
 func (p Plan) String() string {
-	s := fmt.Sprintf("seed %d (%s): %d nodes, %d partitions, %d keys; network %v + %v, etcd %v, watches %v; loads up to %v of %v; fresh %v, stale %v; locks %v, compacted %v, store %v\n",
-		p.Seed, p.Theme, p.Nodes, p.Partitions, p.Keys, p.Latency, p.Jitter, p.EtcdTakes, p.Lag, p.LoadTakes, p.LoadTime, p.Fresh, p.Stale, p.Locks, p.Compacted, p.Store)
+	s := fmt.Sprintf("seed %d (%s): %d nodes, %d partitions, %d keys; network %v + %v, etcd %v, watches %v; loads up to %v of %v; fresh %v, stale %v; locks %v, compacted %v, store %v, shared %v\n",
+		p.Seed, p.Theme, p.Nodes, p.Partitions, p.Keys, p.Latency, p.Jitter, p.EtcdTakes, p.Lag, p.LoadTakes, p.LoadTime, p.Fresh, p.Stale, p.Locks, p.Compacted, p.Store, p.Shared)
 	for _, a := range p.Acts {
 		s += a.String() + "\n"
 	}

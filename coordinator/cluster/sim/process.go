@@ -18,7 +18,8 @@ type process struct {
 	dead     bool
 	joined   bool // the core is there
 	watching bool
-	draining bool
+	draining bool // to leave
+	staying  bool // drained, and not to leave
 	fenced   bool
 	inbox    []waiting
 	early    []change      // came before the core was there

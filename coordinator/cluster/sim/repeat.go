@@ -17,7 +17,7 @@ func (j *judge) begins(l *load) {
 		return
 	}
 	for _, o := range j.world.origin.byKey[l.key] {
-		if o.reason == "pass" || o.past || o.end >= 0 && o.end <= l.asked {
+		if o.reason == "pass" || o.set != nil && younger(o.lease, l.lease) || o.past || o.end >= 0 && o.end <= l.asked {
 			continue
 		}
 		cause := j.cause(o, l)
@@ -46,6 +46,10 @@ func (j *judge) cause(o, l *load) string {
 		return "its deadline"
 	case j.invalidatedSince(o):
 		return "an invalidation"
+	case j.overwritten(o.key, o.lease, l.lease):
+		return "a Set"
+	case o.set != nil && o.lease.Gen != l.lease.Gen && o.set.call.committed > 0:
+		return "a Set whose owner changed"
 	case !w.etcd.living(o.process.node):
 		return "its holder was declared dead"
 	}
@@ -67,7 +71,7 @@ func (j *judge) cause(o, l *load) string {
 // had applied.
 func (j *judge) invalidatedSince(o *load) bool {
 	for _, i := range j.world.etcd.log {
-		if i.revision > o.since && i.matches(o.key, j.world.plan.tags(o.key)) {
+		if i.revision > o.since && (o.set == nil || i.call != o.set.call) && i.matches(o.key, j.world.plan.tags(o.key)) {
 			return true
 		}
 	}

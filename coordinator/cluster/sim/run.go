@@ -40,7 +40,8 @@ func Run(plan Plan, out io.Writer) Result {
 }
 
 func newWorld(plan Plan, out io.Writer) *world {
-	w := &world{plan: plan, store: map[string]*record{}, times: core.DefaultTimes()}
+	w := &world{plan: plan, times: core.DefaultTimes()}
+	shared := map[string]*record{}
 	if out != nil {
 		w.out = &transcript{out}
 	}
@@ -54,8 +55,11 @@ func newWorld(plan Plan, out io.Writer) *world {
 		}
 		r := w.random("machine", i)
 		w.machines = append(w.machines, &machine{
-			world: w, index: i, name: name, random: r, rate: plan.Rates[i], offset: core.Time(1 + r.Int64N(int64(time.Hour))),
+			world: w, index: i, name: name, random: r, rate: plan.Rates[i], offset: core.Time(1 + r.Int64N(int64(time.Hour))), store: map[string]*record{},
 		})
+		if plan.Shared {
+			w.machines[i].store = shared
+		}
 		w.etcd.random = append(w.etcd.random, w.random("etcd", i))
 	}
 	w.network = newNetwork(w)
@@ -116,7 +120,15 @@ func (w *world) act(a Act) {
 		p := w.network.pairs[m.index][other.index]
 		p.lossy = max(p.lossy, w.now+a.For)
 	case ActDrain:
+		if a.Stay {
+			w.order(m, core.Drain{Stay: true})
+			return
+		}
 		w.drain(m)
+	case ActUndrain:
+		w.order(m, core.Undrain{})
+	case ActSet:
+		w.setAt(m, w.plan.keys()[a.Key])
 	}
 }
 
@@ -125,7 +137,7 @@ func (w *world) drain(m *machine) {
 	p := m.process
 	stay := 0
 	for _, o := range w.machines {
-		if o != m && o.process != nil && o.process.joined && !o.leaving && o.weight() > 0 {
+		if o != m && o.process != nil && o.process.joined && !o.leaving && !o.process.staying && o.weight() > 0 {
 			stay++
 		}
 	}
@@ -135,9 +147,39 @@ func (w *world) drain(m *machine) {
 	w.say(m.name, "is to leave")
 	m.leaving = true
 	p.do(source{'g', 0}, func() {
-		p.draining = true
+		p.draining, p.staying = true, false
 		p.step(core.Drain{})
 	})
+}
+
+// order tells a node to own nothing, or something again, unless it cannot say so
+// to the others, or nobody else could own what it does.
+func (w *world) order(m *machine, e core.Event) {
+	p := m.process
+	if p == nil || !p.joined {
+		return
+	}
+	p.do(source{'g', 0}, func() {
+		drain, is := e.(core.Drain)
+		if m.leaving || p.fenced || !p.standing() || is && m.weight() > 0 && !p.core.Drainable() {
+			return
+		}
+		w.say(p.node.Name, "is told %s", describe(e))
+		p.staying = drain.Stay
+		p.step(e)
+	})
+}
+
+// setAt makes a caller who sets a key.
+func (w *world) setAt(m *machine, key string) {
+	p := m.process
+	if p == nil || !p.joined || p.fenced {
+		return
+	}
+	w.traffic.Sets++
+	s := &setting{number: w.traffic.Sets, key: key, process: p}
+	w.say(p.node.Name, "set %d of %s", s.number, plain(key))
+	p.do(source{'s', s.number}, s.seize)
 }
 
 // getAt makes a caller at a machine, if a process is there that could hear it.
@@ -221,7 +263,11 @@ func (w *world) whole() {
 		if m.process == nil {
 			continue
 		}
-		if n := owns[m.process.node]; m.weight() > 0 {
+		if n := owns[m.process.node]; m.process.staying {
+			if n > 0 && w.someOwn() {
+				w.judge.fail("heal", "%v owns %d partitions, and is drained", m.process.node, n)
+			}
+		} else if m.weight() > 0 {
 			least, most = min(least, n), max(most, n)
 		} else if n > 0 {
 			w.judge.fail("heal", "%v owns %d partitions, and has no weight", m.process.node, n)
@@ -240,4 +286,10 @@ func (w *world) whole() {
 	if most-least > 1 {
 		w.judge.fail("heal", "one node owns %d partitions and one %d", most, least)
 	}
+	w.judge.stored()
+}
+
+// someOwn reports whether a node is there that is to own something.
+func (w *world) someOwn() bool {
+	return slices.ContainsFunc(w.machines, func(m *machine) bool { return m.process != nil && !m.process.staying && m.weight() > 0 })
 }

@@ -80,6 +80,7 @@ func (t *Traffic) add(u Traffic) {
 	t.Messages += u.Messages
 	t.Gets += u.Gets
 	t.Invalidations += u.Invalidations
+	t.Sets += u.Sets
 	t.Loads += u.Loads
 	t.Writes += u.Writes
 	t.Changes += u.Changes

@@ -94,5 +94,5 @@ var notes = map[core.NoteKind]string{
 	core.NoteActive: "active", core.NoteHolderLost: "holder lost", core.NoteSuperseded: "superseded",
 	core.NoteLateRejoin: "late rejoin", core.NoteVoidOutcome: "void outcome", core.NoteUnreachable: "unreachable",
 	core.NoteFenced: "fenced", core.NoteOldTable: "old table",
-	core.NoteInvalidation: "invalidation waited",
+	core.NoteAdopted: "adopted", core.NoteInvalidation: "invalidation waited",
 }

@@ -28,7 +28,6 @@ type world struct {
 	machines []*machine
 	etcd     *etcd
 	network  *network
-	store    map[string]*record
 	origin   *origin
 	judge    *judge
 	out      *transcript
@@ -42,6 +41,7 @@ type Traffic struct {
 	Messages      int // control messages handed to the network
 	Gets          int
 	Invalidations int
+	Sets          int
 	Loads         int
 	Writes        int // transactions at etcd
 	Changes       int // watch events at nodes
