@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,10 +37,7 @@ func JoinCluster(ctx context.Context, config Config, log *slog.Logger) (*cluster
 		Peers: config.Peers, EtcdListen: config.EtcdListen, Etcd: config.Etcd, EtcdPrefix: config.EtcdPrefix,
 		Dir: config.ClusterDir, New: config.ClusterNew == On,
 		Weight: config.NodeWeight, Client: config.NodeWeight == 0, Zone: config.ClusterZone, Log: log,
-	}
-	var problems []*Problem
-	if options.TLS, problems = config.clusterTLS(); len(problems) > 0 {
-		return nil, join(problems)
+		TLS: config.clusterTLS(), InsecurePlaintext: config.ClusterPlaintext == On,
 	}
 	log.Info("joining the cluster", "listen", options.Listen, "peers", options.Peers, "etcd", options.Etcd)
 	node, err := cluster.Join(ctx, options)
@@ -51,20 +47,9 @@ func JoinCluster(ctx context.Context, config Config, log *slog.Logger) (*cluster
 	return node, nil
 }
 
-// clusterTLS is how nodes speak with each other; nil: in the clear.
-func (c *Config) clusterTLS() (*tls.Config, []*Problem) {
-	if c.ClusterCert == "" {
-		return nil, nil
-	}
-	pairs, _, problems := c.readPairs("cluster.tls-cert", "cluster.tls-key", []string{c.ClusterCert}, []string{c.ClusterKey})
-	authorities, remedy := readAuthorities(c.ClusterCA)
-	if remedy != "" {
-		problems = append(problems, c.problem("cluster.tls-ca", c.ClusterCA, remedy))
-	}
-	return &tls.Config{
-		Certificates: pairs, RootCAs: authorities, ClientCAs: authorities,
-		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
-	}, problems
+// clusterTLS are the files by which nodes know each other; zero: plain text.
+func (c *Config) clusterTLS() cluster.TLSFiles {
+	return cluster.TLSFiles{Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA}
 }
 
 // cluster checks the settings of a node.
@@ -73,6 +58,7 @@ func (v *validation) cluster() {
 		for _, name := range []string{"node.name", "cluster.advertise", "cluster.peers", "cluster.dir", "cluster.zone", "cluster.etcd", "cluster.etcd-listen", "cluster.tls-cert"} {
 			v.wrong(v.settings[name].String() != "", name, "cluster.listen is not set, and without it this process is in no cluster: set that too, to the address at which the other nodes reach this one")
 		}
+		v.wrong(v.ClusterPlaintext == On, "cluster.insecure-plaintext", "cluster.listen is not set, and without it this process is in no cluster: leave this out")
 		v.wrong(v.ClusterNew == On, "cluster.new", "cluster.listen is not set: set it to the address at which the other nodes reach this one")
 		return
 	}
@@ -105,7 +91,7 @@ func (v *validation) cluster() {
 }
 
 // clusterFiles checks that a node has a certificate, its key and authorities, or
-// none of them.
+// none of them and nothing that leaves this machine.
 func (v *validation) clusterFiles() {
 	files, set := []string{"cluster.tls-cert", "cluster.tls-key", "cluster.tls-ca"}, 0
 	for _, name := range files {
@@ -113,13 +99,50 @@ func (v *validation) clusterFiles() {
 			set++
 		}
 	}
-	if set == len(files) {
-		_, problems := v.clusterTLS()
-		v.add(problems)
-		return
+	switch {
+	case set == len(files):
+		v.wrong(v.ClusterPlaintext == On, "cluster.insecure-plaintext", "cluster.tls-cert is set, so that nothing is plain text: leave this out")
+		v.clusterPair()
+	case set == 0 && v.ClusterPlaintext != On:
+		v.clusterPlaintext()
 	}
 	for _, name := range files {
 		v.wrong(set > 0 && v.settings[name].String() == "", name, "cluster.tls-cert, cluster.tls-key and cluster.tls-ca go together: set all three, or none")
+	}
+}
+
+// clusterPair checks what is in the files.
+func (v *validation) clusterPair() {
+	reached := string(v.Cluster)
+	if v.Advertise != "" {
+		reached = v.Advertise
+	}
+	host, _, _ := net.SplitHostPort(reached)
+	hosts := []string{host}
+	if at, _, both := strings.Cut(v.EtcdListen, ","); both {
+		host, _, _ := net.SplitHostPort(at)
+		hosts = append(hosts, host)
+	}
+	names := map[string]string{"Cert": "cluster.tls-cert", "Key": "cluster.tls-key", "CA": "cluster.tls-ca"}
+	for _, p := range v.clusterTLS().Check(hosts...) {
+		v.wrong(true, names[p.Field], "%s", p.Remedy)
+	}
+}
+
+// clusterPlaintext checks that plain text stays on this machine.
+func (v *validation) clusterPlaintext() {
+	etcd, _, _ := strings.Cut(v.EtcdListen, ",")
+	for _, named := range []struct {
+		setting   string
+		addresses []string
+	}{
+		{"cluster.listen", []string{string(v.Cluster)}}, {"cluster.advertise", []string{v.Advertise}},
+		{"cluster.peers", v.Peers}, {"cluster.etcd", v.Etcd}, {"cluster.etcd-listen", []string{etcd}},
+	} {
+		for _, address := range named.addresses {
+			host, _, err := net.SplitHostPort(address)
+			v.wrong(err == nil && !cluster.IsLoopback(host), named.setting, "%q is not loopback, and nothing secures what goes there: set cluster.tls-cert, cluster.tls-key and cluster.tls-ca (corral cluster certs makes some to try), or cluster.insecure-plaintext where everybody on the network is trusted", address)
+		}
 	}
 }
 

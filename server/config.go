@@ -70,20 +70,21 @@ type Config struct {
 	AccessLog       Switch `name:"access-log" default:"on" placeholder:"on|off" help:"Write a line for each request to standard output." group:"Logs" reload:"no"`
 	AccessLogBuffer int    `name:"access-log.buffer" default:"8192" help:"Lines that wait for standard output; more are dropped and counted, so that a slow reader never slows a request." group:"Logs" reload:"no"`
 
-	NodeName    string  `name:"node.name" placeholder:"NAME" help:"Name of this node in its cluster, the same over all its restarts. Not set: that of the machine." group:"Cluster" reload:"no"`
-	NodeWeight  int     `name:"node.weight" default:"1" help:"How many of the keys this node owns, relative to the others. 0: none; it asks the owners, fetches what they have not got, and keeps copies." group:"Cluster" reload:"no"`
-	Cluster     Address `name:"cluster.listen" placeholder:"HOST:PORT" help:"Address at which the other nodes of a cluster reach this one. Not set: this process is in none." group:"Cluster" reload:"no"`
-	Advertise   string  `name:"cluster.advertise" placeholder:"HOST:PORT" help:"Address that the others are told, where cluster.listen is not the one to be reached at." group:"Cluster" reload:"no"`
-	Peers       Words   `name:"cluster.peers" placeholder:"HOST:PORT,…" help:"Addresses of the first nodes, this one among them if it is one. On the first of them, or on the first three where there are so many, etcd runs inside the node. The same on all nodes." group:"Cluster" reload:"no"`
-	ClusterDir  string  `name:"cluster.dir" placeholder:"DIRECTORY" help:"Directory that is this node's own and stays: etcd's data, and the proof that an earlier process of this node has ended. cluster.peers needs it." group:"Cluster" reload:"no"`
-	ClusterNew  Switch  `name:"cluster.new" default:"off" placeholder:"on|off" help:"On: create the cluster if there is none yet. For the very first start of the first nodes." group:"Cluster" reload:"no"`
-	ClusterZone string  `name:"cluster.zone" placeholder:"NAME" help:"Where this node is; shown by cluster status." group:"Cluster" reload:"no"`
-	Etcd        Words   `name:"cluster.etcd" placeholder:"HOST:PORT,…" help:"Addresses of an etcd that is there, in the place of cluster.peers." group:"Cluster" reload:"no"`
-	EtcdPrefix  string  `name:"cluster.etcd-prefix" default:"/corral/" placeholder:"PREFIX" help:"What the names of all that is kept in it begin with. Two clusters on one etcd need two." group:"Cluster" reload:"no"`
-	EtcdListen  string  `name:"cluster.etcd-listen" placeholder:"HOST:PORT,PORT" help:"Where the etcd inside this node listens: for its like, and for the nodes. Not set: on free ports, which cluster.dir keeps." group:"Cluster" reload:"no"`
-	ClusterCert string  `name:"cluster.tls-cert" placeholder:"FILE" help:"PEM file of this node's certificate, for the hosts by which others reach it. With the next two the nodes speak TLS with each other, and with the etcd of cluster.etcd." group:"Cluster" reload:"no"`
-	ClusterKey  string  `name:"cluster.tls-key" placeholder:"FILE" help:"PEM file of its key." group:"Cluster" reload:"no"`
-	ClusterCA   string  `name:"cluster.tls-ca" placeholder:"FILE" help:"PEM file of the authorities: who has no certificate of theirs is refused." group:"Cluster" reload:"no"`
+	NodeName         string  `name:"node.name" placeholder:"NAME" help:"Name of this node in its cluster, the same over all its restarts. Not set: that of the machine." group:"Cluster" reload:"no"`
+	NodeWeight       int     `name:"node.weight" default:"1" help:"How many of the keys this node owns, relative to the others. 0: none; it asks the owners, fetches what they have not got, and keeps copies." group:"Cluster" reload:"no"`
+	Cluster          Address `name:"cluster.listen" placeholder:"HOST:PORT" help:"Address at which the other nodes of a cluster reach this one. Not set: this process is in none." group:"Cluster" reload:"no"`
+	Advertise        string  `name:"cluster.advertise" placeholder:"HOST:PORT" help:"Address that the others are told, where cluster.listen is not the one to be reached at." group:"Cluster" reload:"no"`
+	Peers            Words   `name:"cluster.peers" placeholder:"HOST:PORT,…" help:"Addresses of the first nodes, this one among them if it is one. On the first of them, or on the first three where there are so many, etcd runs inside the node. The same on all nodes." group:"Cluster" reload:"no"`
+	ClusterDir       string  `name:"cluster.dir" placeholder:"DIRECTORY" help:"Directory that is this node's own and stays: etcd's data, and the proof that an earlier process of this node has ended. cluster.peers needs it." group:"Cluster" reload:"no"`
+	ClusterNew       Switch  `name:"cluster.new" default:"off" placeholder:"on|off" help:"On: create the cluster if there is none yet. For the very first start of the first nodes." group:"Cluster" reload:"no"`
+	ClusterZone      string  `name:"cluster.zone" placeholder:"NAME" help:"Where this node is; shown by cluster status." group:"Cluster" reload:"no"`
+	Etcd             Words   `name:"cluster.etcd" placeholder:"HOST:PORT,…" help:"Addresses of an etcd that is there, in the place of cluster.peers." group:"Cluster" reload:"no"`
+	EtcdPrefix       string  `name:"cluster.etcd-prefix" default:"/corral/" placeholder:"PREFIX" help:"What the names of all that is kept in it begin with. Two clusters on one etcd need two." group:"Cluster" reload:"no"`
+	EtcdListen       string  `name:"cluster.etcd-listen" placeholder:"HOST:PORT,PORT" help:"Where the etcd inside this node listens: for its like, and for the nodes. Not set: on free ports, which cluster.dir keeps." group:"Cluster" reload:"no"`
+	ClusterCert      string  `name:"cluster.tls-cert" placeholder:"FILE" help:"PEM file of this node's certificate, for the hosts by which others reach it. With the next two everything in the cluster goes by TLS with certificates at both ends, also to etcd. All three are read anew when they change." group:"Cluster" reload:"no"`
+	ClusterKey       string  `name:"cluster.tls-key" placeholder:"FILE" help:"PEM file of its key." group:"Cluster" reload:"no"`
+	ClusterCA        string  `name:"cluster.tls-ca" placeholder:"FILE" help:"PEM file of the authorities: who has no certificate of theirs is refused." group:"Cluster" reload:"no"`
+	ClusterPlaintext Switch  `name:"cluster.insecure-plaintext" default:"off" placeholder:"on|off" help:"Allow a cluster without certificates on addresses that others can reach: whoever is on the network reads what is cached, and may call itself a node." group:"Cluster" reload:"no"`
 
 	ShutdownDelay   time.Duration `name:"shutdown-delay" default:"0s" help:"How long requests are still accepted after a signal to stop, while /readyz answers 503, so that a load balancer can take notice." group:"Stop"`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"30s" help:"How long running requests may take to finish after that. Those that do not are cut off." group:"Stop"`

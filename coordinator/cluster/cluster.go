@@ -60,6 +60,10 @@ func (n *Node) begin(ctx context.Context) (err error) {
 		}
 	}
 	n.listens = listener.Addr().String()
+	if err := n.identify(); err != nil {
+		listener.Close()
+		return err
+	}
 	transport, err := n.newTransport(listener)
 	if err != nil {
 		listener.Close()
@@ -131,7 +135,7 @@ func (n *Node) settle(ctx context.Context) error {
 }
 
 func (n *Node) newTransport(listener net.Listener) (*peer.Transport, error) {
-	transport, err := peer.New(peer.Config{Listener: listener, TLS: n.config.TLS, Contact: n.contact, Log: n.log})
+	transport, err := peer.New(peer.Config{Listener: listener, Identity: n.secure, Contact: n.contact, Log: n.log})
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,9 +69,14 @@ type Config struct {
 	// Zone is shown, and not yet used.
 	Zone string
 
-	// TLS secures the nodes' streams, in both directions, and with an external etcd
-	// also those to it. Nil: plain text, for a network that is trusted.
-	TLS *tls.Config
+	// TLS are the files by which this node and the others know each other, at both
+	// ends of every connection: between nodes, to etcd, and between etcd's members
+	// where it runs inside the nodes. Zero: plain text, which needs
+	// InsecurePlaintext if anything is called by another address than loopback's.
+	TLS TLSFiles
+	// InsecurePlaintext allows plain text on a network: whoever can reach it reads
+	// what is cached, and may invalidate it, or call itself a node.
+	InsecurePlaintext bool
 
 	// Limits bound what the node remembers for others. Zero: core.DefaultLimits.
 	Limits core.Limits
@@ -138,6 +142,9 @@ func (c Config) validate() error {
 	}
 	if c.Advertise == "" && namesNoHost(c.Listen) {
 		wrong("Config.Listen is %q, which names no host by which others could reach this node: write one, or set Config.Advertise", c.Listen)
+	}
+	for _, problem := range c.secured() {
+		wrong("%s", problem)
 	}
 	if !strings.HasSuffix(c.EtcdPrefix, "/") {
 		wrong("Config.EtcdPrefix is %q: end it in a slash, so that no other prefix begins with it", c.EtcdPrefix)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
@@ -38,6 +37,15 @@ func TestASettingThatCannotBeIsNamedWithItsValueAndARemedy(t *testing.T) {
 		{"a negative weight", func(c *Config) { c.Weight = -1 }, []string{"Config.Weight is -1", "between 1 and 1048576"}},
 		{"too much weight", func(c *Config) { c.Weight = 1<<20 + 1 }, []string{"Config.Weight is 1048577", "between 1 and 1048576"}},
 		{"a client with a weight", func(c *Config) { c.Client, c.Weight = true, 2 }, []string{"Config.Weight is 2", "a client has none"}},
+		{"an address of others in plain text", func(c *Config) { c.Listen = "10.0.0.1:7070" }, []string{"Config.Listen", `"10.0.0.1:7070"`, "not loopback", "set Config.TLS", "Config.InsecurePlaintext"}},
+		{"an advertised one", func(c *Config) { c.Advertise = "a:7070" }, []string{"Config.Advertise", `"a:7070"`, "not loopback"}},
+		{"an endpoint of others", func(c *Config) { c.Etcd = []string{"127.0.0.1:1", "e:2379"} }, []string{"Config.Etcd", `"e:2379"`, "not loopback"}},
+		{"a peer elsewhere", func(c *Config) { c.Etcd, c.Peers, c.Dir = nil, []string{"127.0.0.1:1", "b:1"}, "/d" }, []string{"Config.Peers", `"b:1"`, "not loopback"}},
+		{"an etcd for others", func(c *Config) {
+			c.Etcd, c.Peers, c.Dir, c.EtcdListen = nil, []string{"127.0.0.1:1"}, "/d", "10.0.0.1:1,2"
+		}, []string{"Config.EtcdListen", `"10.0.0.1:1,2"`, "not loopback"}},
+		{"a certificate without its key", func(c *Config) { c.TLS = TLSFiles{Cert: "c", CA: "a"} }, []string{"Config.TLS", "{Cert:c Key: CA:a}", "set all"}},
+		{"TLS and plain text", func(c *Config) { c.TLS, c.InsecurePlaintext = TLSFiles{"c", "k", "a"}, true }, []string{"Config.TLS and Config.InsecurePlaintext", "leave the latter out"}},
 		{"a negative limit", func(c *Config) { c.Limits.Parked = -1 }, []string{"Config.Limits.Parked is -1", "0 for the default"}},
 	} {
 		c := Config{Name: "a", Listen: "127.0.0.1:7070", Etcd: []string{"127.0.0.1:2379"}}
@@ -57,10 +65,10 @@ func TestASettingThatCannotBeIsNamedWithItsValueAndARemedy(t *testing.T) {
 
 func TestSettingsAtTheirBoundsAreTaken(t *testing.T) {
 	for _, c := range []Config{
-		{Name: strings.Repeat("n", 128), Listen: "127.0.0.1:0", Etcd: []string{"e:2379"}},
-		{Name: "a", Listen: ":7070", Advertise: "10.0.0.1:7070", Etcd: []string{"e:2379"}, Partitions: 1, Weight: 1 << 20},
-		{Name: "a", Listen: "a:1", Peers: []string{"a:1"}, Dir: "/d", EtcdListen: "a:2,3", Partitions: 1 << 15, Client: true},
-		{Name: "a", Listen: "a:1", Etcd: []string{"e:2379"}, EtcdPrefix: "/shop/", TLS: &tls.Config{}, Limits: core.Limits{Asks: 1}},
+		{Name: strings.Repeat("n", 128), Listen: "127.0.0.1:0", Etcd: []string{"e:2379"}, InsecurePlaintext: true},
+		{Name: "a", Listen: ":7070", Advertise: "10.0.0.1:7070", Etcd: []string{"e:2379"}, InsecurePlaintext: true, Partitions: 1, Weight: 1 << 20},
+		{Name: "a", Listen: "a:1", Peers: []string{"a:1"}, InsecurePlaintext: true, Dir: "/d", EtcdListen: "a:2,3", Partitions: 1 << 15, Client: true},
+		{Name: "a", Listen: "a:1", Etcd: []string{"e:2379"}, EtcdPrefix: "/shop/", TLS: TLSFiles{"c", "k", "a"}, Limits: core.Limits{Asks: 1}},
 	} {
 		if _, err := c.withDefaults(); err != nil {
 			t.Errorf("%+v: %v", c, err)

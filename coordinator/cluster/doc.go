@@ -7,6 +7,7 @@
 //		Peers:  []string{"10.0.0.1:7070", "10.0.0.2:7070", "10.0.0.3:7070"},
 //		Dir:    "/var/lib/shop",
 //		New:    true, // once: it creates the cluster
+//		TLS:    cluster.TLSFiles{Cert: "a.pem", Key: "a-key.pem", CA: "ca.pem"},
 //	})
 //	products, err := corral.New(load, corral.Options[[]byte]{
 //		Name: "products", MaxBytes: 1 << 30, TTL: time.Minute,
@@ -39,8 +40,9 @@
 //     answer ErrUnavailable, until it can be written again.
 //   - Clocks' rates may differ by less than 5 %. Their readings are never
 //     compared.
-//   - The nodes trust each other and their etcd. Use Config.TLS where the network
-//     is not trusted.
+//   - The nodes trust each other and their etcd. Config.TLS keeps everybody else
+//     out, and without it nothing but loopback is used, unless
+//     Config.InsecurePlaintext says that the network is trusted.
 //
 // # What the caller owes
 //

@@ -19,10 +19,7 @@ func (n *Node) findEtcd(ctx context.Context, transport *peer.Transport) (err err
 			return fmt.Errorf("cluster: %w", err)
 		}
 	}
-	config := etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, Log: n.log}
-	if n.server == nil {
-		config.TLS = n.config.TLS
-	}
+	config := etcd.Config{Endpoints: endpoints, Prefix: n.config.EtcdPrefix, Identity: n.secure, Log: n.log}
 	if n.client, err = etcd.Dial(ctx, config); err != nil {
 		if ctx.Err() != nil { // of which the client's connections speak in words of their own
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -50,7 +47,7 @@ func (n *Node) embed(ctx context.Context, transport *peer.Transport) ([]string, 
 	if plan.Server == nil {
 		return plan.Endpoints, nil
 	}
-	plan.Server.Log = n.log
+	plan.Server.Log, plan.Server.Identity, plan.Server.Refused = n.log, n.secure, transport.Refused
 	if n.server, err = etcd.Start(ctx, *plan.Server); err != nil {
 		return nil, err
 	}
@@ -76,7 +73,7 @@ type answers struct {
 }
 
 // contact answers what another process announces.
-func (n *Node) contact(_ context.Context, theirs []byte) ([]byte, error) {
+func (n *Node) contact(ctx context.Context, theirs []byte) ([]byte, error) {
 	if answer, is, err := n.ordered(theirs); is {
 		return answer, err
 	}
@@ -84,5 +81,5 @@ func (n *Node) contact(_ context.Context, theirs []byte) ([]byte, error) {
 	if bootstrap == nil {
 		return nil, errors.New("this node does not run etcd, and does not know yet who does")
 	}
-	return bootstrap.Answer(theirs)
+	return bootstrap.Answer(theirs, func(from string) error { return peer.Vouches(ctx, from) })
 }

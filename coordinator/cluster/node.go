@@ -13,6 +13,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/core"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 )
 
@@ -38,7 +39,8 @@ type Node struct {
 	log     *slog.Logger
 	cluster etcd.Cluster
 	client  *etcd.Client
-	server  *etcd.Server // nil: etcd is elsewhere
+	server  *etcd.Server       // nil: etcd is elsewhere
+	secure  *identity.Identity // nil: plain text
 	answers answers
 	unlock  func()
 	dirID   string

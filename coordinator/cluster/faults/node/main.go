@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) e
 		return err
 	}
 	config.New = true
+	config.InsecurePlaintext = true // namespaces of this machine are networks to it
 	if *external != "" {
 		config.Etcd = strings.Split(*external, ",")
 	} else {

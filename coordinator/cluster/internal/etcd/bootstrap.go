@@ -185,10 +185,14 @@ func (b *Bootstrap) writeDown(a Announcement) error {
 	return Embedded{Dir: b.config.Dir}.explain(writeWhole(b.path(), data))
 }
 
-// Answer takes in what another node knows, and returns what this one does.
-func (b *Bootstrap) Answer(announcement []byte) ([]byte, error) {
+// Answer takes in what another node knows, and returns what this one does. vouch
+// is asked whether the node is at the address that it says.
+func (b *Bootstrap) Answer(announcement []byte, vouch func(from string) error) ([]byte, error) {
 	theirs, err := decodeAnnouncement(announcement)
 	if err != nil {
+		return nil, fmt.Errorf("etcd: %w", err)
+	}
+	if err := vouch(theirs.From); err != nil {
 		return nil, fmt.Errorf("etcd: %w", err)
 	}
 	b.mu.Lock()

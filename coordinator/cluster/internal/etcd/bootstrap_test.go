@@ -45,7 +45,7 @@ func (v *village) ask(_ context.Context, address string, mine []byte) ([]byte, e
 	if b == nil {
 		return nil, errors.New("connection refused")
 	}
-	return b.Answer(mine)
+	return b.Answer(mine, func(string) error { return nil })
 }
 
 func (v *village) up(c BootstrapConfig) (*Bootstrap, error) {

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 )
 
 const (
@@ -28,8 +29,8 @@ type Config struct {
 	// etcd need two. Default: DefaultPrefix.
 	Prefix string
 
-	// TLS is for the connections; nil: plain text.
-	TLS *tls.Config
+	// Identity is for the connections; nil: plain text.
+	Identity *identity.Identity
 
 	// Timeout bounds every call, and a call's context may bound it further. What
 	// was handed to a leader as it died is never answered: who has less time than

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 )
 
 // Embedded says what a member of etcd in this process is to be.
@@ -50,6 +52,13 @@ type Embedded struct {
 	// Default: DefaultQuota.
 	Quota int64
 
+	// Identity is what the member shows at both of its ports, and by what it knows
+	// the others; nil: plain text.
+	Identity *identity.Identity `json:"-"`
+	// Refused returns what is told who was refused at one of the ports, and why.
+	// Nil: nobody is told.
+	Refused func(whose string) func(from string, cause error) `json:"-"`
+
 	// Log is told warnings and errors. Default: slog.Default().
 	Log *slog.Logger
 }
@@ -77,6 +86,9 @@ func (c Embedded) withDefaults() (Embedded, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) func(string, error) { return func(string, error) {} }
 	}
 	return c, nil
 }
@@ -155,15 +167,23 @@ func (c Embedded) bindings(field, address string) (bindings, error) {
 		bind = ip.String()
 	}
 	return bindings{
-		advertised: []url.URL{{Scheme: "http", Host: address}},
-		bound:      []url.URL{{Scheme: "http", Host: net.JoinHostPort(bind, port)}},
+		advertised: []url.URL{{Scheme: c.scheme(), Host: address}},
+		bound:      []url.URL{{Scheme: c.scheme(), Host: net.JoinHostPort(bind, port)}},
 	}, nil
+}
+
+// scheme is that of the member's URLs.
+func (c Embedded) scheme() string {
+	if c.Identity != nil {
+		return "https"
+	}
+	return "http"
 }
 
 func (c Embedded) initialCluster() string {
 	members := make([]string, 0, len(c.Members))
 	for _, name := range slices.Sorted(maps.Keys(c.Members)) {
-		members = append(members, name+"=http://"+c.Members[name])
+		members = append(members, name+"="+c.scheme()+"://"+c.Members[name])
 	}
 	return strings.Join(members, ",")
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 const (
@@ -38,15 +39,19 @@ type endpoint struct {
 // elsewhere if it failed. clientv3 would go round them, and every third call
 // would wait for the member that hangs.
 func dialEndpoint(address string, c Config) (*endpoint, error) {
+	secure := insecure.NewCredentials()
+	if c.Identity != nil {
+		secure = c.Identity.Credentials(nil)
+	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            []string{address},
-		TLS:                  c.TLS,
 		DialKeepAliveTime:    keepaliveEvery,
 		DialKeepAliveTimeout: unacknowledgedFor,
 		MaxUnaryRetries:      1, // attempts, that is: none is a repeat
 		MaxCallRecvMsgSize:   math.MaxInt32,
 		Logger:               zap.NewNop(), // it speaks of every call that fails; those who call know
 		DialOptions: []grpc.DialOption{
+			grpc.WithTransportCredentials(secure),
 			grpc.WithIdleTimeout(0),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: reconnectFirst, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMost},

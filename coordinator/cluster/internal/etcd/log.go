@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 )
 
 // quiet is the level of etcd's log that is passed on: what it calls
@@ -22,8 +25,9 @@ func zapTo(log *slog.Logger, least zapcore.Level, options ...zap.Option) *zap.Lo
 
 // A slogCore hands zap's records to a slog.Handler.
 type slogCore struct {
-	log   slog.Handler
-	least zapcore.Level
+	log     slog.Handler
+	least   zapcore.Level
+	refused func(from string, cause error) // may be nil
 }
 
 func (c *slogCore) Enabled(level zapcore.Level) bool {
@@ -31,7 +35,7 @@ func (c *slogCore) Enabled(level zapcore.Level) bool {
 }
 
 func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
-	return &slogCore{log: c.log.WithAttrs(attributes(fields)), least: c.least}
+	return &slogCore{log: c.log.WithAttrs(attributes(fields)), least: c.least, refused: c.refused}
 }
 
 func (c *slogCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -47,6 +51,23 @@ var expected = map[string]bool{
 	"simple token is not cryptographically signed":                                         true,
 }
 
+// rejected is what etcd says of a caller whose handshake has failed, each time.
+const rejected = "rejected connection on peer endpoint"
+
+// stranger is who was rejected, and why.
+func stranger(fields []zapcore.Field) (from string, cause error) {
+	cause = errors.New("its handshake has failed")
+	for _, field := range fields {
+		switch err, isError := field.Interface.(error); {
+		case field.Key == "remote-addr":
+			from = field.String
+		case isError:
+			cause = identity.ExplainCaller(err)
+		}
+	}
+	return from, cause
+}
+
 // closing are the words in what etcd says of its own listeners when it is
 // stopped.
 var closing = []string{"use of closed network connection", "mux: server closed", "http: Server closed"}
@@ -58,6 +79,10 @@ func passedOver(message string, attrs []slog.Attr) bool {
 }
 
 func (c *slogCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	if entry.Message == rejected && c.refused != nil {
+		c.refused(stranger(fields))
+		return nil
+	}
 	attrs := attributes(fields)
 	if passedOver(entry.Message, attrs) {
 		return nil

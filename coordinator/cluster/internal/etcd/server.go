@@ -35,6 +35,7 @@ type Server struct {
 	config  Embedded
 	etcd    *embed.Etcd
 	clients atomic.Pointer[grpc.Server] // once it serves
+	socket  string                      // the directory of one, if it speaks TLS
 
 	fatal    chan string
 	stopping chan struct{}
@@ -56,6 +57,7 @@ func Start(ctx context.Context, config Embedded) (*Server, error) {
 	}
 	s := &Server{config: config, fatal: make(chan string, 1), stopping: make(chan struct{}), stopped: make(chan struct{})}
 	if err := s.launch(ctx); err != nil {
+		s.unsecure()
 		return nil, fmt.Errorf("etcd: start %q: %w", config.Name, config.explain(err))
 	}
 	go s.watch()
@@ -66,6 +68,9 @@ func Start(ctx context.Context, config Embedded) (*Server, error) {
 func (s *Server) launch(ctx context.Context) error {
 	etcd, err := s.config.etcd(s)
 	if err != nil {
+		return err
+	}
+	if err := s.config.reachInScheme(); err != nil {
 		return err
 	}
 	type outcome struct {
@@ -141,6 +146,7 @@ func (s *Server) watch() {
 		clients.Stop()
 	}
 	s.etcd.Close()
+	s.unsecure()
 	close(s.stopped)
 }
 
@@ -168,8 +174,12 @@ func (c Embedded) etcd(s *Server) (*embed.Config, error) {
 	e.QuotaBackendBytes = c.Quota
 	e.EnableGRPCGateway = false
 	e.ServiceRegister = s.clients.Store
-	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, quiet, zap.WithFatalHook(s.onFatal())))
+	core := &slogCore{log: c.Log.Handler(), least: quiet, refused: c.Refused("etcd's for its members")}
+	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core, zap.WithFatalHook(s.onFatal())))
 	e.LogOutputs = []string{os.DevNull} // of what would be built without the line above
+	if c.Identity != nil {
+		return e, s.secure(e)
+	}
 	return e, nil
 }
 

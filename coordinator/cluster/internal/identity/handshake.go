@@ -8,20 +8,22 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 )
 
 // Credentials are for gRPC, at both ends. refused is told which callers were
 // refused, and why; but for those that leave without a word, as probes do.
-func (i *Identity) Credentials(refused func(from net.Addr, cause error)) credentials.TransportCredentials {
+func (i *Identity) Credentials(refused func(from string, cause error)) credentials.TransportCredentials {
 	return handshaker{i, refused}
 }
 
 // A handshaker makes a configuration of TLS for each handshake: I2.
 type handshaker struct {
 	identity *Identity
-	refused  func(from net.Addr, cause error)
+	refused  func(from string, cause error)
 }
 
 func (h handshaker) config() *tls.Config {
@@ -29,6 +31,8 @@ func (h handshaker) config() *tls.Config {
 	return &tls.Config{
 		Certificates: []tls.Certificate{s.pair}, RootCAs: s.authorities, ClientCAs: s.authorities,
 		ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
+		// Else one of another authority would not be shown, and its log speak of none.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &s.pair, nil },
 	}
 }
 
@@ -37,19 +41,22 @@ func (h handshaker) ClientHandshake(ctx context.Context, authority string, raw n
 	if err != nil {
 		return nil, nil, explain(err, "the node there", "its address "+authority)
 	}
-	return called{conn}, info, nil
+	return &called{Conn: conn}, info, nil
 }
 
 func (h handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := credentials.NewTLS(h.config()).ServerHandshake(raw)
-	if err != nil {
-		err = explain(err, "the caller", "it")
-		if h.refused != nil && !errors.Is(err, io.EOF) {
-			h.refused(raw.RemoteAddr(), err)
-		}
-		return nil, nil, err
+	kept := &kept{Conn: raw}
+	conn, info, err := credentials.NewTLS(h.config()).ServerHandshake(kept)
+	if err == nil {
+		kept.known = true
+		return conn, info, nil
 	}
-	return conn, info, nil
+	err = ExplainCaller(err)
+	if h.refused != nil && !errors.Is(err, io.EOF) {
+		h.refused(raw.RemoteAddr().String(), err)
+	}
+	Part(raw)
+	return nil, nil, err
 }
 
 func (h handshaker) Info() credentials.ProtocolInfo {
@@ -63,16 +70,58 @@ func (h handshaker) OverrideServerName(string) error {
 	return errors.New("identity: the name of a node is the host of its address")
 }
 
+// partWithin and partBytes are what Part waits for.
+const (
+	partWithin = 250 * time.Millisecond
+	partBytes  = 64 << 10
+)
+
+// Part closes a connection so that the other end reads what it was told last. A
+// close while something has come that was not read would take that back.
+func Part(conn net.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(partWithin))
+	_, _ = io.CopyN(io.Discard, conn, partBytes) // until the other end has closed it, mostly
+	_ = conn.Close()
+}
+
+// A kept conn stays open when a handshake on it fails, for Part.
+type kept struct {
+	net.Conn
+	known bool // set before anybody else has it
+}
+
+func (k *kept) Close() error {
+	if !k.known {
+		return nil
+	}
+	return k.Conn.Close()
+}
+
 // A called conn is the caller's end. With TLS 1.3 a caller learns only with its
 // first Read that it was refused.
-type called struct{ net.Conn }
+type called struct {
+	net.Conn
+	heard atomic.Bool
+}
 
-func (c called) Read(b []byte) (int, error) {
+func (c *called) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if err != nil && isAlert(err) {
-		err = explain(err, "the node there", "")
+	if n > 0 {
+		c.heard.Store(true)
 	}
-	return n, err
+	return n, c.explain(err)
+}
+
+func (c *called) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.explain(err)
+}
+
+func (c *called) explain(err error) error {
+	if err == nil || c.heard.Load() || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("the node there refuses this node: its log says why: %w", err)
 }
 
 // isAlert reports whether an error is what the other end says of its own accord.
@@ -80,6 +129,9 @@ func isAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"
 }
+
+// ExplainCaller says why a caller was refused, and what to do about it.
+func ExplainCaller(err error) error { return explain(err, "the caller", "it") }
 
 // explain says why a handshake with somebody has failed, and what to do about it.
 func explain(err error, who, where string) error {

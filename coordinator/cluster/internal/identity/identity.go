@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -43,37 +42,49 @@ type Identity struct {
 	changed []func(authorities bool)
 }
 
-// Read reads the files. Its error joins *Problem. The hosts are those by which
-// other nodes call this one.
-func Read(files Files, log *slog.Logger, hosts ...string) (*Identity, error) {
-	i := &Identity{files: files, hosts: hosts, log: log}
-	c, err := files.read()
-	if err != nil {
-		return nil, err
+// Read reads the files. The hosts are those by which other nodes call this one.
+func Read(files Files, log *slog.Logger, hosts ...string) (*Identity, []*Problem) {
+	s, problems := files.load(hosts)
+	if len(problems) > 0 {
+		return nil, problems
 	}
-	s, problem := files.parse(c, time.Now(), hosts)
-	if problem != nil {
-		return nil, problem
-	}
-	i.seen = c
+	i := &Identity{files: files, hosts: hosts, log: log, seen: s.contents}
 	i.inUse.Store(s)
 	i.warn(time.Now())
 	return i, nil
 }
 
+// Check reports what is wrong with files.
+func Check(files Files, hosts ...string) []*Problem {
+	_, problems := files.load(hosts)
+	return problems
+}
+
+func (f Files) load(hosts []string) (*state, []*Problem) {
+	c, problems := f.read()
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	s, problem := f.parse(c, time.Now(), hosts)
+	if problem != nil {
+		return nil, []*Problem{problem}
+	}
+	return s, nil
+}
+
 // read reads the files as they are.
-func (f Files) read() (c contents, err error) {
+func (f Files) read() (c contents, problems []*Problem) {
 	for _, one := range []struct {
 		field, path string
 		into        *[]byte
 	}{{"Cert", f.Cert, &c.cert}, {"Key", f.Key, &c.key}, {"CA", f.CA, &c.ca}} {
-		text, readErr := os.ReadFile(one.path)
-		if readErr != nil {
-			err = errors.Join(err, &Problem{one.field, one.path, fmt.Sprintf("%v: give the path of a PEM file that this user may read", readErr)})
+		text, err := os.ReadFile(one.path)
+		if err != nil {
+			problems = append(problems, &Problem{one.field, one.path, fmt.Sprintf("%v: give the path of a PEM file that this user may read", err)})
 		}
 		*one.into = text
 	}
-	return c, err
+	return c, problems
 }
 
 // Ends is when this node's certificate ends, or one of those that vouch for it.
@@ -115,11 +126,11 @@ func (i *Identity) Look() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	defer func() { i.warn(time.Now()) }()
-	c, err := i.files.read()
-	if err != nil {
-		if err.Error() != i.missing {
-			i.missing = err.Error()
-			i.refused(err)
+	c, problems := i.files.read()
+	if len(problems) > 0 {
+		if first := problems[0].Error(); first != i.missing {
+			i.missing = first
+			i.refused(problems[0])
 		}
 		return
 	}
@@ -146,7 +157,7 @@ func (i *Identity) Look() {
 	}
 }
 
-func (i *Identity) refused(err error) {
+func (i *Identity) refused(err *Problem) {
 	i.log.Warn("new certificates were not taken, and those before stay in use: mend the files, which are looked at again", "cause", err, "ends", day(i.Ends()))
 }
 

@@ -3,7 +3,6 @@ package identity
 import (
 	"bytes"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -81,9 +80,9 @@ func (d *desk) trust(all ...*authority.Authority) {
 
 func (d *desk) read(hosts ...string) *Identity {
 	d.t.Helper()
-	i, err := Read(d.Files, d.logger(), hosts...)
-	if err != nil {
-		d.t.Fatal(err)
+	i, problems := Read(d.Files, d.logger(), hosts...)
+	if len(problems) > 0 {
+		d.t.Fatal(problems)
 	}
 	return i
 }
@@ -126,15 +125,14 @@ func TestFilesThatAreOfNoUseAreNamedWithARemedy(t *testing.T) {
 		d := newDesk(t)
 		d.trust(ours)
 		d.issue(ours, authority.Request{Name: "a"})
-		if _, err := Read(d.Files, d.logger(), "127.0.0.1"); err != nil {
-			t.Fatalf("before: %v", err)
-		}
+		d.read("127.0.0.1")
 		row.change(d)
-		_, err := Read(d.Files, d.logger(), "127.0.0.1")
-		if problem := new(Problem); !errors.As(err, &problem) {
-			t.Errorf("%s: got %v, want a problem", row.what, err)
+		_, problems := Read(d.Files, d.logger(), "127.0.0.1")
+		if len(problems) != 1 {
+			t.Errorf("%s: got %v, want a problem", row.what, problems)
 			continue
 		}
+		err := problems[0]
 		for _, want := range row.want {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v; want it to say %q", row.what, err, want)

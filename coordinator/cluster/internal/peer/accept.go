@@ -69,6 +69,9 @@ func (t *Transport) answer(s *session, member *membership) error {
 		return later("node %v is not known here yet", g.node)
 	}
 	s.peer = p
+	if err := Vouches(s.ctx, p.address()); err != nil {
+		return err
+	}
 	if err := p.admit(s, g.node, g.call); err != nil {
 		return err
 	}

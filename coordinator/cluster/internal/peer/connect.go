@@ -5,8 +5,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 )
 
@@ -40,12 +38,8 @@ var (
 
 // connect makes a connection, which calls with its first use.
 func (t *Transport) connect(address string, p purpose) (*grpc.ClientConn, error) {
-	secure := insecure.NewCredentials()
-	if t.config.TLS != nil {
-		secure = credentials.NewTLS(t.config.TLS)
-	}
 	return grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(secure),
+		grpc.WithTransportCredentials(t.secure),
 		grpc.WithContextDialer(t.config.Dial), // and so no proxy
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(t.largestBatch())),
 		grpc.WithStaticStreamWindowSize(p.stream),
@@ -64,7 +58,8 @@ func (t *Transport) connect(address string, p purpose) (*grpc.ClientConn, error)
 }
 
 func (t *Transport) serverOptions() []grpc.ServerOption {
-	options := []grpc.ServerOption{
+	return []grpc.ServerOption{
+		grpc.Creds(t.secure),
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.MaxRecvMsgSize(t.largestBatch()),
 		grpc.MaxConcurrentStreams(uint32(t.config.Limits.Fetches)),
@@ -78,10 +73,6 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: bodyPing / 2}),
 		grpc.WaitForHandlers(true),
 	}
-	if t.config.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(t.config.TLS)))
-	}
-	return options
 }
 
 // largestBatch is what a batch may have: one message of the greatest size, or

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc/codes"
@@ -36,6 +37,9 @@ func (v *service) Contact(ctx context.Context, announcement *peerpb.Announcement
 		return nil, status.Errorf(codes.InvalidArgument, "an announcement of %d bytes is more than %d", len(announcement.Content), announcementBytes)
 	}
 	ours, err := answer(ctx, announcement.Content)
+	if stranger := new(refusal); errors.As(err, &stranger) {
+		v.transport.sayRefused("a contact was refused", "", err, "from", callerOf(ctx))
+	}
 	if err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}

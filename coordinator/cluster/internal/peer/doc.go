@@ -25,8 +25,10 @@
 //	P7. A body goes over a connection of its own: one that nobody reads delays no
 //	    message and no other body.
 //	P8. When Close returns, no goroutine of the transport is left.
+//	P9. With Config.Identity, both ends of a connection show a certificate of the
+//	    cluster's authorities. A called node's is for the host that was called, a
+//	    calling node's for the host at which it says that it is called itself.
 //
-// What it does not do: it keeps nothing over the end of a session, knows nothing
-// of keys and owners, and does not ask who a peer is beyond what Config.TLS
-// demands of its certificate.
+// What it does not do: it keeps nothing over the end of a session, and knows
+// nothing of keys and owners.
 package peer

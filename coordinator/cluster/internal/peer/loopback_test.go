@@ -2,21 +2,15 @@ package peer
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 )
 
 // A listener hands its events over: on real sockets nothing else may be waited
@@ -42,7 +36,7 @@ func (l *listener) Body(context.Context, uint64, int64) (io.ReadCloser, error) {
 }
 
 // loopback starts two nodes on real sockets, which know of each other.
-func loopback(t *testing.T, secure [2]*tls.Config) (transports [2]*Transport, heard [2]*listener) {
+func loopback(t *testing.T, secure [2]*identity.Identity) (transports [2]*Transport, heard [2]*listener) {
 	t.Helper()
 	places := map[string]Place{}
 	for i, name := range []string{"a", "b"} {
@@ -51,7 +45,7 @@ func loopback(t *testing.T, secure [2]*tls.Config) (transports [2]*Transport, he
 			t.Fatal(err)
 		}
 		heard[i] = newListener()
-		if transports[i], err = New(Config{Listener: socket, TLS: secure[i]}); err != nil {
+		if transports[i], err = New(Config{Listener: socket, Identity: secure[i]}); err != nil {
 			t.Fatal(err)
 		}
 		if err := transports[i].Start(Member{Self: core.Node{Name: name, Incarnation: 1}, Cluster: "herd", Partitions: 64}, heard[i]); err != nil {
@@ -67,7 +61,7 @@ func loopback(t *testing.T, secure [2]*tls.Config) (transports [2]*Transport, he
 
 func TestNoGoroutineIsLeftAfterClose(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	transports, heard := loopback(t, [2]*tls.Config{})
+	transports, heard := loopback(t, [2]*identity.Identity{})
 	session := <-heard[0].opened
 	<-heard[1].opened
 	transports[0].Send("b", session, core.Leave{Ask: 7})
@@ -92,101 +86,6 @@ func TestNoGoroutineIsLeftAfterClose(t *testing.T) {
 	transports[0].Close()
 	body.Close()
 	left.Close()
-}
-
-func TestMutualTLSLetsInWhoHasACertificateOfTheAuthority(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	ours, foreign := newAuthority(t), newAuthority(t)
-	transports, heard := loopback(t, [2]*tls.Config{ours.member(t), ours.member(t)})
-	defer transports[0].Close()
-	defer transports[1].Close()
-	<-heard[0].opened
-	<-heard[1].opened
-	body, err := transports[0].Fetch(t.Context(), "b", 1, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for name, secure := range map[string]*tls.Config{
-		"plain":             nil,
-		"no certificate":    {RootCAs: ours.pool()},
-		"another authority": foreign.member(t),
-	} {
-		socket, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		stranger, err := New(Config{Listener: socket, TLS: secure})
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := transports[1].config.Listener.Addr().String()
-		if answer, err := stranger.Contact(ctx, address, nil); err == nil || strings.Contains(err.Error(), "nothing to announce") {
-			t.Errorf("%s: got %q, %v", name, answer, err)
-		}
-		stranger.Close()
-	}
-}
-
-// An authority signs certificates.
-type authority struct {
-	key         *ecdsa.PrivateKey
-	certificate *x509.Certificate
-}
-
-func newAuthority(t *testing.T) authority {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	key := newKey(t)
-	return authority{key, sign(t, template, template, key, key)}
-}
-
-func (a authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.certificate)
-	return pool
-}
-
-// member is what a node of the authority's cluster has.
-func (a authority) member(t *testing.T) *tls.Config {
-	t.Helper()
-	key := newKey(t)
-	certificate := sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-	}, a.certificate, key, a.key)
-	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}},
-		RootCAs:      a.pool(), ClientCAs: a.pool(), ClientAuth: tls.RequireAndVerifyClientCert,
-	}
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func sign(t *testing.T, template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x509.Certificate {
-	t.Helper()
-	raw, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate
 }
 
 func TestWhatIsMissingIsNamed(t *testing.T) {

@@ -32,6 +32,13 @@ type peer struct {
 	bodies  *grpc.ClientConn
 }
 
+// address is where the peer is called, empty if there is no such node now.
+func (p *peer) address() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.place.Address
+}
+
 // aim makes what is known of the peer its place. Called with Transport.mu held.
 func (p *peer) aim(member *membership, place Place) {
 	p.mu.Lock()

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,10 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peerpb"
 )
 
@@ -45,10 +46,9 @@ type Handler interface {
 type Config struct {
 	// Listener is where peers call. Close closes it.
 	Listener net.Listener
-	// TLS is for both directions; nil: plain. For strangers to be refused it must
-	// demand a certificate of clients too (ClientAuth). A certificate is checked
-	// for the host of the address that was called, not for the node's name.
-	TLS *tls.Config
+	// Identity is what this node shows at both ends of a connection, and by what it
+	// knows the others; nil: plain text, and whoever can call is taken for a node.
+	Identity *identity.Identity
 	// Contact answers what another process announces, of at most 64 KiB. Nil: it
 	// is refused. Calls come at once, also before Start.
 	Contact func(ctx context.Context, theirs []byte) (ours []byte, err error)
@@ -85,6 +85,7 @@ type Transport struct {
 	log    *slog.Logger
 	quiet  *quiet
 	server *grpc.Server
+	secure credentials.TransportCredentials
 
 	running sync.WaitGroup
 	ctx     context.Context // ends with Close
@@ -128,6 +129,10 @@ func New(config Config) (*Transport, error) {
 	t := &Transport{config: config, log: config.Log, quiet: newQuiet(config.Log), live: map[*session]struct{}{}}
 	t.peers.Store(&map[string]*peer{})
 	t.ctx, t.stop = context.WithCancel(context.Background())
+	t.secure = plaintext{t.Refused("this node's")}
+	if config.Identity != nil {
+		t.secure = config.Identity.Credentials(t.Refused("this node's"))
+	}
 	t.server = grpc.NewServer(t.serverOptions()...)
 	peerpb.RegisterPeerServer(t.server, &service{transport: t})
 	t.spawn(func() {
