@@ -779,6 +779,7 @@ func TestAnOrderToDrainIsAnsweredByWhatBecameOfIt(t *testing.T) {
 		{"?node=b", context.DeadlineExceeded, 502, "drain b", "repeat it"},
 	} {
 		m := &member{refuses: row.refuses}
+		m.standing.Store(true)
 		c := valid(t)
 		set(t, &c, "listen", "127.0.0.1:0")
 		set(t, &c, "admin.listen", "127.0.0.1:0")
@@ -794,6 +795,24 @@ func TestAnOrderToDrainIsAnsweredByWhatBecameOfIt(t *testing.T) {
 		}
 		if unavailable := row.code == 503; (response.Header.Get("Retry-After") != "") != unavailable {
 			t.Errorf("POST %s: %d with Retry-After %q", row.query, row.code, response.Header.Get("Retry-After"))
+		}
+	}
+}
+
+func TestANodeWithoutALeaseOrdersNobody(t *testing.T) {
+	m := new(member)
+	c := valid(t)
+	set(t, &c, "listen", "127.0.0.1:0")
+	set(t, &c, "admin.listen", "127.0.0.1:0")
+	s := startWith(t, c, Options{Handler: stub{HandlerFunc: hello}, Cluster: m})
+	for _, query := range []string{"?node=a", "?node=b", "?node=b&undo=on"} {
+		response, err := http.Post(s.AdminURL()+"/cluster/drain"+query, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != 503 || len(m.ordered) > 0 {
+			t.Errorf("POST %s = %d, and ordered %v", query, response.StatusCode, m.ordered)
 		}
 	}
 }

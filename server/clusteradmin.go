@@ -86,9 +86,12 @@ func (s *Server) clusterDrain(w http.ResponseWriter, r *http.Request) {
 	if undo {
 		order, what = s.cluster.Undrain, "undrain"
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), orderWithin)
-	defer cancel()
-	err := order(ctx, name)
+	err := cluster.ErrNoLease // of this node: what it knows of the others may be old
+	if s.mayAnswer() {
+		ctx, cancel := context.WithTimeout(r.Context(), orderWithin)
+		defer cancel()
+		err = order(ctx, name)
+	}
 	if err == nil {
 		s.log.Info("a node was told to "+what, "node", name)
 		answer(w, http.StatusOK, ClusterOrder{Node: name, Draining: !undo})

@@ -84,7 +84,7 @@ func (n *Node) tell(note core.Note) {
 		n.n.lapses.Add(1)
 		n.say(saysLapsed)
 	case core.NoteRestored:
-		n.log.Info("this node has a lease", "after", note.Took)
+		n.log.Info("this node has a lease", "after", note.Took.String())
 	case core.NoteBuried:
 		n.n.buried.Add(1)
 		n.say(saysBuried, "node", note.Node.String())
@@ -92,7 +92,7 @@ func (n *Node) tell(note core.Note) {
 		n.log.Info("keys have come to this node")
 	case core.NoteActive:
 		n.n.recovered(note.Took)
-		n.log.Info("they are served", "after", note.Took)
+		n.log.Info("they are served", "after", note.Took.String())
 	case core.NoteAdopted:
 		n.n.adopted.Add(1)
 	case core.NoteHolderLost:

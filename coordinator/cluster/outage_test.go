@@ -61,6 +61,12 @@ func TestWithoutEtcdANodeAnswersNothingAndComesBack(t *testing.T) {
 	if calls := o.calls.Load(); calls != 1 {
 		t.Errorf("%d loads, want the one before", calls)
 	}
+	if s := n.Status(); s.NotAcknowledged != 1 || s.Lapses != 1 || s.Lease != 0 || s.LeaseLeast != 0 || s.Heard < n.times.Lease-n.times.Guard-n.times.Renew {
+		t.Errorf("the status is %+v", s)
+	}
+	if members, err := n.EtcdMembers(within(t)); err == nil {
+		t.Errorf("the members of an etcd that is gone: %+v", members)
+	}
 	saysOnce(t, &log, saysLapsed.what)
 	saysOnce(t, &log, saysNotRenewed.what)
 	start()

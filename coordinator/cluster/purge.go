@@ -47,6 +47,9 @@ func newBatcher(n *Node) *batcher {
 // Invalidate implements corral.Coordinator.
 func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
 	_, err := k.invalidate(ctx, target)
+	if err != nil {
+		k.node.n.notAcknowledged.Add(1)
+	}
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/status"
 )
@@ -98,7 +99,12 @@ func (m *Member) ask(ctx context.Context, config Config) {
 	}
 	m.Reachable, m.Took = true, time.Since(began)
 	m.Leader, m.Led = answer.Leader == m.ID, answer.Leader != 0
-	m.Version, m.Bytes, m.Errors = answer.Version, answer.DbSize, answer.Errors
+	m.Version, m.Bytes = answer.Version, answer.DbSize
+	for _, alarm := range answer.Errors {
+		if m.Led || alarm != rpctypes.ErrNoLeader.Error() { // which Led says
+			m.Errors = append(m.Errors, alarm)
+		}
+	}
 }
 
 // hostOf is the address in the first of a member's URLs.

@@ -50,7 +50,7 @@ func TestMembersAreShownAsTheySayTheyAreAlsoWithoutAMajority(t *testing.T) {
 	}
 	for _, m := range all {
 		want := m.Name == "m2"
-		if m.Reachable != want || (m.Cause == "") != want || m.Peer != peerOf(configs, m.Name) {
+		if m.Reachable != want || (m.Cause == "") != want || len(m.Errors) > 0 || m.Peer != peerOf(configs, m.Name) {
 			t.Errorf("with m2 alone: %+v", m)
 		}
 	}

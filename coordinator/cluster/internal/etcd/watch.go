@@ -108,7 +108,9 @@ type watch struct {
 
 func (w *watch) lost(e *endpoint, err error) {
 	if !w.down {
-		w.client.config.Log.Warn("etcd watch lost; it goes on from the same revision where a member answers", "endpoint", e.address, "revision", w.next, "cause", err)
+		w.client.config.Log.Warn("etcd watch lost; it goes on from the same revision where a member answers", "endpoint", e.address, "revision", w.next, "cause", err,
+			"effect", "none if it goes on within the node's lease; else the node gives nothing that it has",
+			"remedy", "see whether that member of etcd runs, and whether the members have a leader: corral cluster members")
 	}
 	w.down = true
 }

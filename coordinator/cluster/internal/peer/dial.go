@@ -79,5 +79,7 @@ func (t *Transport) sayRefused(what, whom string, err error, attributes ...any) 
 	if passes(err) {
 		level = slog.LevelInfo
 	}
-	t.quiet.say(level, what, whom, reason(err), attributes...)
+	t.quiet.say(level, what, whom, reason(err), append(attributes,
+		"effect", "the two nodes ask each other for nothing; keys that one of them owns are refused at the other after 5 s",
+		"remedy", "none if it passes; else the cause says what is wrong: that node's process, its address, the way to it, its certificate, its version, or its cluster")...)
 }

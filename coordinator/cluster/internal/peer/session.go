@@ -110,7 +110,9 @@ func (s *session) sayEnded(cause error) {
 	switch cause {
 	case errLeft, errClosed, errReplaced, errRenamed:
 	default:
-		s.peer.transport.quiet.say(slog.LevelWarn, "a session broke off", s.node.String(), reason(cause))
+		s.peer.transport.quiet.say(slog.LevelWarn, "a session broke off", s.node.String(), reason(cause),
+			"effect", "requests for keys of the other node wait until there is another session, or the node is declared dead",
+			"remedy", "none if the node was stopped, or if it passes; else see whether it runs, is overloaded, and is reached at its cluster.listen")
 	}
 }
 
