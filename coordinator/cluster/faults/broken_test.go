@@ -22,11 +22,11 @@ func TestABrokenRuleIsNoRegister(t *testing.T) {
 	t.Setenv("CORRAL_BROKEN", "acknowledgement at commit")
 	c := start(t, 3, onLoopback, func(c *cluster) { c.program = path })
 	c.origin.slow, c.origin.uneven = 2*time.Millisecond, 20*time.Millisecond
-	r := newReport(t, "F12, a rule broken")
+	r := newReport(t, "a rule broken")
 	g := c.newGame(500)
 	g.begin()
 	for range 5 {
-		g.pause(briefly())
+		g.pause(c.anyone(), briefly())
 	}
 	g.end()
 	found := 0

@@ -21,15 +21,28 @@ const (
 	guard = 100 * time.Millisecond
 )
 
-// soak is the full form.
-var soak = os.Getenv("CORRAL_SOAK") != ""
-
-// rounds is how often a fault is met.
-func rounds(short, full int) int {
-	if soak {
-		return full
+// soakFor is how long the full form may take, about; zero is the short form.
+var soakFor = func() time.Duration {
+	text := os.Getenv("CORRAL_SOAK")
+	if text == "" {
+		return 0
 	}
-	return short
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		panic(fmt.Sprintf("CORRAL_SOAK is %q: write a duration, such as 30m", text))
+	}
+	return d
+}()
+
+var soak = soakFor > 0
+
+// rounds is how often a fault is met: in the full form so often that quantiles
+// can be told where it may take an hour, and in proportion where it may not.
+func rounds(short, full int) int {
+	if !soak {
+		return short
+	}
+	return max(short, int(float64(full)*soakFor.Hours()))
 }
 
 // A cluster is real processes and their origin.

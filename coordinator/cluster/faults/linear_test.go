@@ -16,18 +16,18 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 	c, cuts := startWherePartitionsAre(t)
 	c.origin.slow, c.origin.uneven = 2*time.Millisecond, 20*time.Millisecond
 	r := newReport(t, "F12")
-	wanted := 20_000
+	wanted, rate := 20_000, 500.0
 	if soak {
-		wanted = 1_000_000
+		wanted, rate = 1_000_000, 1500
 	}
 	operations := 0
 	for round := 0; operations < wanted && !t.Failed(); round++ {
-		g := c.newGame(500)
+		g := c.newGame(rate)
 		g.begin()
 		time.Sleep(time.Second)
-		g.kill(round%2 == 0)
-		g.pause(briefly())
-		g.pause(long())
+		g.kill(c.anyone(), round%2 == 0)
+		g.pause(c.anyone(), briefly())
+		g.pause(c.anyone(), long())
 		if cuts {
 			all := partitions()
 			g.part(all[(2*round)%len(all)])
@@ -53,9 +53,11 @@ func startWherePartitionsAre(t *testing.T) (c *cluster, cuts bool) {
 	return start(t, 5, bridged(t).host), true
 }
 
+// anyone is a node by chance.
+func (c *cluster) anyone() *node { return c.nodes[rand.N(len(c.nodes))] }
+
 // kill is F1 for one node, restarted at once or when it has been buried.
-func (g *game) kill(atOnce bool) {
-	n := g.c.nodes[rand.N(len(g.c.nodes))]
+func (g *game) kill(n *node, atOnce bool) {
 	n.process.kill()
 	if !atOnce {
 		time.Sleep(lease + 2*guard)
@@ -67,8 +69,7 @@ func (g *game) kill(atOnce bool) {
 }
 
 // pause is F5.
-func (g *game) pause(lasts time.Duration) {
-	n := g.c.nodes[rand.N(len(g.c.nodes))]
+func (g *game) pause(n *node, lasts time.Duration) {
 	n.signal(syscall.SIGSTOP)
 	time.Sleep(lasts)
 	n.signal(syscall.SIGCONT)
@@ -83,6 +84,7 @@ func long() time.Duration    { return lease + rand.N(2*time.Second) }
 
 // part is F6.
 func (g *game) part(p partition) {
+	defer g.c.awaitWhole()
 	for _, n := range p.cut(g.c) {
 		defer n.drop()
 	}

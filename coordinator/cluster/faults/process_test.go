@@ -43,6 +43,9 @@ func build(name string, arguments ...string) (path string, err error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if soak {
+		printTable(os.Stdout)
+	}
 	if dir, err := built(); err == nil {
 		os.RemoveAll(dir)
 	}
@@ -207,4 +210,18 @@ func (n *node) logTail(lines int) string {
 	text, _ := os.ReadFile(n.log)
 	all := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// logAround is what the node said of itself shortly before and after a moment.
+func (n *node) logAround(at time.Time) string {
+	text, _ := os.ReadFile(n.log)
+	var near []string
+	for line := range strings.Lines(string(text)) {
+		stamp, rest, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		said, err := time.Parse(time.RFC3339Nano, stamp)
+		if err == nil && said.Sub(at).Abs() < 300*time.Millisecond && !strings.Contains(rest, `msg="etcd`) {
+			near = append(near, line)
+		}
+	}
+	return strings.Join(near, "")
 }

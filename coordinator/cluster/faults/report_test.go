@@ -14,7 +14,8 @@ import (
 // long things took.
 type report struct {
 	t            *testing.T
-	row          string
+	row          string // of the table, and after a comma what of it
+	failed       bool   // known in the end
 	asked, extra int
 	errors       int
 	errorTexts   map[string]int
@@ -22,6 +23,9 @@ type report struct {
 	stale        int
 	acked        map[string]int // invalidations, by word
 	unknown      int            // and those whose outcome nobody knows
+	again        int            // computations of values whose owner had changed
+	moves        int            // of partitions
+	leastMoves   int            // that there had to be
 	notes        []string
 	names        []string
 	times        map[string][]time.Duration
@@ -85,16 +89,28 @@ func (r *report) wantNoErrors() {
 // wantWithin fails the test if something took longer than a generous bound.
 func (r *report) wantWithin(name string, bound time.Duration) {
 	r.t.Helper()
+	late := 0
 	for _, d := range r.times[name] {
 		if d > bound {
-			r.t.Errorf("%s took %v, want at most %v", name, d, bound)
+			late++
 		}
+	}
+	if late > 0 {
+		r.t.Errorf("%s took longer than %v, %d times of %d, at most %v", name, bound, late, len(r.times[name]), slices.Max(r.times[name]))
 	}
 }
 
+// print says what was seen, and keeps it for the table.
 func (r *report) print() {
+	r.failed = r.t.Failed()
+	finished.Lock()
+	finished.reports = append(finished.reports, r)
+	finished.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d answered, %d extra calls, %d errors, %d refused by nodes without a lease, %d stale", r.row, r.asked, r.extra, r.errors, r.refused, r.stale)
+	if r.again > 0 {
+		fmt.Fprintf(&b, "\n  %d values were asked for once they had landed and their owner had changed", r.again)
+	}
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "\n  %s", note)
 	}

@@ -130,7 +130,7 @@ func TestBadWeatherIsNobodysDeath(t *testing.T) {
 	r := newReport(t, "F7")
 	lasts := 20 * time.Second
 	if soak {
-		lasts = 10 * time.Minute
+		lasts = max(lasts, soakFor/6)
 	}
 	buried, lapses := c.failovers()
 	for began := time.Now(); time.Since(began) < lasts; {

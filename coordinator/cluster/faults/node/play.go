@@ -71,11 +71,13 @@ func (s *subject) rest() error {
 	return p.problem
 }
 
-// run makes requests until ctx ends, and waits for their answers.
+// run makes requests until ctx ends, and waits for their answers. It begins with
+// those that are due now, and later makes up for what it has missed.
 func (p *player) run(ctx context.Context, patience time.Duration) {
 	interval := float64(time.Second) / p.play.Rate
 	flushed := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
+	late := max(faults.Now().Sub(p.play.From), 0)
+	for i := int(float64(late) / interval); ctx.Err() == nil; i++ {
 		due := p.play.From + faults.Instant(float64(i)*interval)
 		if wait := due.Sub(faults.Now()); wait > 0 {
 			select {
