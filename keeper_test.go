@@ -19,6 +19,7 @@ type kept struct {
 	shelf    corral.Shelf
 	standing func() bool
 	await    func(context.Context) bool // nil: nothing is about to change
+	poor     bool                       // it owns nothing
 }
 
 // scriptedKeeper is the rig's Script, and says of itself what a test says.
@@ -36,7 +37,7 @@ func (s scriptedKeeper) Await(ctx context.Context) bool {
 	return s.k.await(ctx)
 }
 
-func (s scriptedKeeper) Owns(string) bool { return true }
+func (s scriptedKeeper) Owns(string) bool { return !s.k.poor }
 
 func (s scriptedKeeper) Attach(shelf corral.Shelf) (func(), error) {
 	s.k.log.Add("attach")

@@ -95,6 +95,10 @@ func TestValidateNamesTheFieldItsValueAndTheRemedy(t *testing.T) {
 		{func(o *Options[string]) { o.MaxKeyLen = -1 }, "MaxKeyLen is -1: set a number above 0"},
 		{func(o *Options[string]) { o.MaxTags = -1 }, "MaxTags is -1: set a number above 0"},
 		{func(o *Options[string]) { o.MaxTags = tagSlots }, ""},
+		{func(o *Options[string]) { o.MirrorBytes = -1 }, "MirrorBytes is -1: set a number of bytes above 0"},
+		{func(o *Options[string]) { o.Coordinator, o.Codec, o.MirrorBytes = noCoordinator{}, noCodec{}, 1<<20 }, ""},
+		{func(o *Options[string]) { o.Coordinator, o.Codec, o.MirrorBytes = noCoordinator{}, noCodec{}, 1<<20+1 }, "MirrorBytes is 1048577: it must not be above MaxBytes, which is 1048576"},
+		{func(o *Options[string]) { o.MirrorBytes = 1 }, "MirrorBytes is 1: Coordinator is nil"},
 		{func(o *Options[string]) { o.MaxTags = tagSlots + 1 }, "MaxTags is 65537: it must not be above 65536"},
 
 		{func(o *Options[string]) { o.ContextValues = []any{runKey{}, "name"} }, ""},

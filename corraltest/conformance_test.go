@@ -42,6 +42,22 @@ func TestTheDomainOfKeepersConforms(t *testing.T) {
 	}, corraltest.VirtualTime())
 }
 
+func TestTheDomainOfKeepersThatOwnConforms(t *testing.T) {
+	corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator { return keepersThatOwn(n, "0") }, corraltest.VirtualTime())
+	corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator { return keepersThatOwn(n, fmt.Sprint(n-1)) }, corraltest.VirtualTime())
+}
+
+// keepersThatOwn are the processes of a domain of which one owns every key.
+func keepersThatOwn(n int, owner string) []corral.Coordinator {
+	domain := corraltest.NewDomain()
+	domain.Owner = func(string) string { return owner }
+	all := make([]corral.Coordinator, n)
+	for i := range all {
+		all[i] = domain.Keeper(fmt.Sprint(i))
+	}
+	return all
+}
+
 func processes(_ *testing.T, n int) []corral.Coordinator {
 	domain := corraltest.NewDomain()
 	all := make([]corral.Coordinator, n)

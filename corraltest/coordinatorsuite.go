@@ -36,6 +36,26 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 			t.Fatalf("the body came as %d bytes, %v; want %d", len(data), err, len(text))
 		}
 	})
+	run("what is filled is kept at the process that owns the key, whichever holds the lease", 3, func(t *testing.T, m []*member) {
+		for i, holder := range m {
+			owned := slices.ContainsFunc(m, func(p *member) bool {
+				keeper, ok := p.Coordinator.(corral.Keeper)
+				return !ok || keeper.Owns("a")
+			})
+			if !owned {
+				t.Fatal("no process owns the key")
+			}
+			value := fmt.Sprint("of ", i)
+			fill(t, holder, holder.lease(t, "a"), &corral.Record{Value: []byte(value), BodySize: -1, TTL: time.Hour})
+			for j, p := range m {
+				answer, err := p.Join(deadline(t), p.request("a"))
+				if err != nil || answer.Kind != corral.AnswerValue || string(answer.Record.Value) != value {
+					t.Fatalf("process %d asked for what process %d has computed, and got kind %d, %v", j, i, answer.Kind, err)
+				}
+			}
+			holder.invalidate(t, corral.Target{Keys: []string{"a"}})
+		}
+	})
 	run("a shared value is for those who are parked only", 2, func(t *testing.T, m []*member) {
 		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
 		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, Outcome: corral.Share, TTL: time.Hour})
@@ -530,7 +550,7 @@ func fill(t *testing.T, m *member, lease corral.Lease, record *corral.Record) {
 	if record.Revision == 0 {
 		record.Revision = m.revision()
 	}
-	if m.shelf != nil { // where a cache would keep it
+	if keeper, ok := m.Coordinator.(corral.Keeper); ok && keeper.Owns("a") { // where a cache would keep it
 		m.shelf.fill(t, "a", record)
 	}
 	if err := lease.Fill(deadline(t), record); err != nil {

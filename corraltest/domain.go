@@ -49,6 +49,11 @@ var errLeft = errors.New("corraltest: the process has left the domain")
 // has begun and while it is broken.
 type Domain struct {
 	Log *Log // notes calls by process, as "A join a"; may be nil; set before use
+	// Owner, if set before use, names the Keeper that owns a key: it alone is
+	// given to keep what another has computed, and is asked for it. It is called
+	// under locks. By default every Keeper owns every key, the first is given
+	// what is to be kept, and all are asked.
+	Owner func(key string) string
 
 	mu        sync.Mutex
 	keys      map[string]*owned
@@ -108,6 +113,7 @@ func NewDomain() *Domain {
 
 // A Process is the Coordinator of one cache in a Domain.
 type Process struct {
+	share
 	d       *Domain
 	name    string
 	next    int // in d.history; guarded by d.mu, as what follows

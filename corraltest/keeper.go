@@ -2,15 +2,15 @@ package corraltest
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/corralcache/corral"
 )
 
 // A Keeper is a process of a Domain that keeps what it owns in its cache, and
-// may stop to stand. Where a domain has Keepers it keeps nothing itself: the
-// first of them owns every key, and any of them that stands is asked for what
-// it has. It calls the cache's shelf under a lock that all its methods take.
+// may stop to stand. Where a domain has Keepers it keeps nothing itself:
+// Domain.Owner says which of them does. It calls the cache's shelf under a lock that all its methods take.
 type Keeper struct {
 	*Process
 	// OnStanding, if set before the Keeper is used, is called by each Standing,
@@ -56,8 +56,8 @@ func (k *Keeper) Standing() bool {
 // Await reports Standing: nothing is about to change.
 func (k *Keeper) Await(context.Context) bool { return k.Standing() }
 
-// Owns reports true: every process of a domain keeps what it is given.
-func (k *Keeper) Owns(string) bool { return true }
+// Owns reports what Domain.Owner says.
+func (k *Keeper) Owns(key string) bool { return k.d.Owner == nil || k.d.Owner(key) == k.name }
 
 // Lapse makes the process one that may not answer, until Stand.
 func (k *Keeper) Lapse() { k.lapsed.Store(true) }
@@ -74,7 +74,7 @@ func (k *Keeper) Join(ctx context.Context, request corral.Request) (corral.Answe
 // peekLocked is what a standing Keeper gives a request.
 func (d *Domain) peekLocked(request corral.Request) *corral.Record {
 	for _, k := range d.keepers {
-		if k.shelf == nil || k.lapsed.Load() {
+		if k.shelf == nil || k.lapsed.Load() || !k.Owns(request.Key) {
 			continue
 		}
 		if record := k.shelf.Peek(context.Background(), request); record != nil {
@@ -84,14 +84,19 @@ func (d *Domain) peekLocked(request corral.Request) *corral.Record {
 	return nil
 }
 
-// keepLocked keeps what a lease was filled with: at the first Keeper, whose
-// cache has it already when it held the lease itself, else in the domain.
+// keepLocked keeps what a lease was filled with: at the key's owner, whose cache
+// has it already when it held the lease itself, or in the domain if that has no
+// Keepers.
 func (d *Domain) keepLocked(g *grant, value *held) {
 	if len(d.keepers) == 0 {
 		d.keys[g.key].record = value
 		return
 	}
-	owner := d.keepers[0]
+	at := slices.IndexFunc(d.keepers, func(k *Keeper) bool { return k.Owns(g.key) })
+	if at < 0 {
+		return // its owner has left
+	}
+	owner := d.keepers[at]
 	if owner.Process == g.p || owner.shelf == nil {
 		return
 	}

@@ -297,6 +297,13 @@ var wrongCoordinators = map[string]func(n int) []corral.Coordinator{
 			return c.Coordinator.Join(ctx, request)
 		}
 	}),
+	"says that it owns nothing": func(n int) []corral.Coordinator {
+		all := keepersThatOwn(n, "0")
+		for i := range all {
+			all[i] = poorKeeper{all[i].(corral.Keeper)}
+		}
+		return all
+	},
 	"does not let go": wrong(func(c *wrongCoordinator) {
 		c.join = func(ctx context.Context, request corral.Request) (corral.Answer, error) {
 			return c.Coordinator.Join(context.WithoutCancel(ctx), request)
@@ -368,6 +375,11 @@ func (s storeFuncs) Delete(ctx context.Context, inv corral.Invalidation) error {
 	}
 	return s.delete(ctx, inv)
 }
+
+// poorKeeper denies that it owns what it is asked for.
+type poorKeeper struct{ corral.Keeper }
+
+func (poorKeeper) Owns(string) bool { return false }
 
 // wrongCoordinator is a process of a domain of which some methods are replaced.
 type wrongCoordinator struct {
