@@ -91,7 +91,7 @@ func (n *Node) Status() Status {
 	s := Status{
 		Cluster: n.cluster.UUID, Name: n.config.Name, Standing: n.core.Standing(now), Lease: left, LeaseLeast: n.margin.seen(now, left),
 		Revision: n.core.Applied(), Behind: n.core.Behind(), Heard: now.Sub(core.Time(n.n.heard.Load())), Epoch: n.core.Epoch(), Partitions: n.cluster.Partitions, Owned: owned[n.self],
-		Waiting: sizes.Parked, Flights: sizes.Flights, Held: sizes.Held, Unacked: len(n.acks),
+		Waiting: sizes.Parked, Flights: sizes.Flights, Held: sizes.Held, Unacked: len(n.acks), CertificateEnds: n.CertificateEnds(),
 		Values: n.n.values.Load(), Leases: n.n.leases.Load(), HolderLost: n.n.holderLost.Load(), Superseded: n.n.superseded.Load(),
 		LateRejoins: n.n.lateRejoins.Load(), VoidOutcomes: n.n.voidOutcomes.Load(), Buried: n.n.buried.Load(), Lapses: n.n.lapses.Load(),
 		Invalidations: n.n.invalidations.Load(), Renewals: n.n.renewals.Load(), RenewalsFailed: n.n.renewalsFailed.Load(),
