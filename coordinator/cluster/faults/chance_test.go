@@ -11,13 +11,14 @@ import (
 )
 
 // F19. Whatever fails, in any order, for as long as there is time: every key stays
-// a register, the cluster becomes whole again each time, and nodes that have lived
-// through all of it use no more than in the beginning.
+// a register, with values on the disks of nodes that die and come back (F12b); the
+// cluster becomes whole again each time, and nodes that have lived through all of
+// it use no more than in the beginning.
 func TestNothingIsLostOrLeftOverTheLongRun(t *testing.T) {
 	if !soak {
 		t.Skip("of the full form")
 	}
-	c, cuts := startWherePartitionsAre(t)
+	c, cuts := startWherePartitionsAre(t, withStores)
 	c.origin.slow, c.origin.uneven = 2*time.Millisecond, 20*time.Millisecond
 	r := newReport(t, "F19")
 	mortal, living := c.nodes[:3], c.nodes[3:] // with a member of etcd, without

@@ -44,13 +44,13 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 
 // startWherePartitionsAre is five nodes in namespaces, or on loopback, where they
 // cannot be cut off.
-func startWherePartitionsAre(t *testing.T) (c *cluster, cuts bool) {
+func startWherePartitionsAre(t *testing.T, options ...func(*cluster)) (c *cluster, cuts bool) {
 	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil || os.Getuid() != 0 {
 		t.Log("without root and nftables: nodes are killed and stopped, and not cut off")
-		return start(t, 5, onLoopback), false
+		return start(t, 5, onLoopback, options...), false
 	}
-	return start(t, 5, bridged(t).host), true
+	return start(t, 5, bridged(t).host, options...), true
 }
 
 // anyone is a node by chance.

@@ -15,7 +15,7 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 )
 
-// A steady is cold keys, a thousand a second, each asked for at every node at one
+// A steady is cold keys without end, each asked for at every node at one
 // moment: so that its load still runs when the last one asks, and one call is all
 // that it may cost, whoever owns it by then.
 type steady struct {
@@ -25,14 +25,18 @@ type steady struct {
 	files  []playFile
 }
 
-const (
-	// steadyRate is of requests, per second and node: two nodes take the 2,000 that
-	// the table speaks of, while the third is away.
-	steadyRate = 1000
-	// steadyLoad is what each call takes: longer than nodes' clocks for their
-	// requests may differ.
-	steadyLoad = 60 * time.Millisecond
-)
+// steadyRate is of requests, per second and node: in the full form, two nodes take
+// the 2,000 that the table speaks of, while the third is away.
+func steadyRate() float64 {
+	if soak {
+		return 1000
+	}
+	return 250
+}
+
+// steadyLoad is what each call takes: longer than the moments may differ at which
+// nodes make the same request.
+const steadyLoad = 60 * time.Millisecond
 
 func (c *cluster) steady() *steady {
 	c.keys++
@@ -47,7 +51,7 @@ func (c *cluster) steady() *steady {
 func (s *steady) play(n *node) {
 	path := filepath.Join(s.c.dir, fmt.Sprintf("%sreads%d", s.prefix, len(s.files)))
 	s.files = append(s.files, playFile{n.name, path})
-	n.send(faults.Command{Do: faults.Begin, Patience: patience, Play: &faults.Play{Prefix: s.prefix, From: s.from, Rate: steadyRate, Path: path}}).must(s.c.t)
+	n.send(faults.Command{Do: faults.Begin, Patience: patience, Play: &faults.Play{Prefix: s.prefix, From: s.from, Rate: steadyRate(), Path: path}}).must(s.c.t)
 }
 
 // rest is what a load balancer does before it lets a node be stopped.
