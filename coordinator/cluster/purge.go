@@ -4,152 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/core"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 )
-
-// invalidateTimeout bounds the writing of one batch to the log, repeated where
-// its outcome is not known: a batch that is written twice invalidates twice.
-const invalidateTimeout = 5 * time.Second
-
-// A batcher writes invalidations to the log: what comes while one write is under
-// way goes into the next, together.
-type batcher struct {
-	node *Node
-	take chan purge
-}
-
-// A purge is one invalidation that waits to be written.
-type purge struct {
-	etcd.Invalidation
-	size int
-	done chan purged // of one
-}
-
-// purged is what became of a purge: the acknowledgement to wait for, or an
-// error.
-type purged struct {
-	ack      <-chan struct{}
-	revision uint64
-	err      error
-}
-
-// maxBatchBytes is up to which size invalidations are written together.
-const maxBatchBytes = 256 << 10
-
-func newBatcher(n *Node) *batcher {
-	return &batcher{node: n, take: make(chan purge, etcd.MaxInvalidations)}
-}
-
-// Invalidate implements corral.Coordinator.
-func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
-	_, err := k.invalidate(ctx, target)
-	if err != nil {
-		k.node.n.notAcknowledged.Add(1)
-	}
-	return err
-}
-
-// invalidate is Invalidate, and says as of which revision.
-func (k *keeper) invalidate(ctx context.Context, target corral.Target) (uint64, error) {
-	n := k.node
-	p := purge{Invalidation: etcd.Invalidation{Cache: k.name, Target: target}, size: len(k.name) + sizeOf(target), done: make(chan purged, 1)}
-	if p.size > maxBatchBytes {
-		return 0, fmt.Errorf("%w: one invalidation names %d bytes of keys, prefixes and tags: name at most %d, or split it", corral.ErrNotAcknowledged, p.size, maxBatchBytes)
-	}
-	select {
-	case n.purges.take <- p:
-	case <-ctx.Done():
-		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
-	case <-n.ctx.Done():
-		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
-	}
-	select {
-	case r := <-p.done:
-		if r.err != nil {
-			return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, r.err)
-		}
-		select {
-		case <-r.ack:
-			return r.revision, nil
-		case <-ctx.Done():
-		case <-n.ctx.Done():
-		}
-	case <-ctx.Done():
-	case <-n.ctx.Done():
-	}
-	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
-	}
-	return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, ErrLeft)
-}
-
-func sizeOf(t corral.Target) int {
-	size := 0
-	for _, list := range [][]string{t.Keys, t.Prefixes, t.Tags} {
-		for _, s := range list {
-			size += len(s) + 8
-		}
-	}
-	return size
-}
-
-// run writes until the node leaves.
-func (b *batcher) run() {
-	var next *purge
-	for {
-		var batch []purge
-		size := 0
-		if next == nil {
-			select {
-			case p := <-b.take:
-				next = &p
-			case <-b.node.ctx.Done():
-				return
-			}
-		}
-		batch, size, next = append(batch, *next), next.size, nil
-	more:
-		for len(batch) < etcd.MaxInvalidations {
-			select {
-			case p := <-b.take:
-				if size+p.size > maxBatchBytes {
-					next = &p
-					break more
-				}
-				batch, size = append(batch, p), size+p.size
-			default:
-				break more
-			}
-		}
-		b.write(batch)
-	}
-}
-
-// write writes one batch and tells those who wait for it.
-func (b *batcher) write(batch []purge) {
-	n := b.node
-	revision, err := n.commit(batch)
-	if err != nil {
-		for _, p := range batch {
-			p.done <- purged{err: err}
-		}
-		return
-	}
-	n.n.invalidations.Add(uint64(len(batch)))
-	a := &ack{revision: revision, done: make(chan struct{})}
-	id := n.ids.Add(1)
-	n.mu.Lock()
-	n.acks[id] = a
-	n.stepLocked(core.Committed{ID: id, Revision: revision})
-	n.mu.Unlock()
-	for _, p := range batch {
-		p.done <- purged{ack: a.done, revision: revision}
-	}
-}
 
 // An ack is a batch that was written and not yet acknowledged. A new life of the
 // node waits for it anew.
@@ -158,22 +17,111 @@ type ack struct {
 	done     chan struct{}
 }
 
-// commit writes a batch to the log.
-func (n *Node) commit(batch []purge) (uint64, error) {
-	targets := make([]etcd.Invalidation, len(batch))
-	for i, p := range batch {
-		targets[i] = p.Invalidation
+// Invalidate implements corral.Coordinator. What is larger than a batch may be is
+// written as several, one after the other.
+func (k *keeper) Invalidate(ctx context.Context, target corral.Target) error {
+	_, err := k.invalidate(ctx, target)
+	return err
+}
+
+// invalidate is Invalidate, and says as of which revision.
+func (k *keeper) invalidate(ctx context.Context, target corral.Target) (uint64, error) {
+	revision, err := k.acknowledged(ctx, target)
+	if err != nil {
+		k.node.n.notAcknowledged.Add(1)
+		return 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
 	}
-	data, err := etcd.EncodeInvalidations(targets)
+	return revision, nil
+}
+
+func (k *keeper) acknowledged(ctx context.Context, target corral.Target) (revision uint64, err error) {
+	parts, err := split(target, maxBatchBytes-len(k.name))
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(n.ctx, invalidateTimeout)
-	defer cancel()
-	for {
-		result, err := n.client.Write(ctx, etcd.Txn{Put: map[string][]byte{etcd.InvalidationsKey: data}})
-		if !errors.Is(err, etcd.ErrUnknown) || errors.Is(err, etcd.ErrFull) || pause(ctx, n.times.Retry) != nil {
-			return result.Revision, err
+	var all []*ack
+	for _, part := range parts {
+		p := &purge{Invalidation: etcd.Invalidation{Cache: k.name, Target: part}, done: make(chan purged, 1)}
+		p.size = len(k.name) + sizeOf(part)
+		if err := k.node.purges.add(p); err != nil {
+			return 0, err
+		}
+		written, err := await(ctx, k.node, p.done)
+		if err := errors.Join(err, written.err); err != nil {
+			return 0, err
+		}
+		all = append(all, written.ack)
+	}
+	for _, a := range all {
+		if _, err := await(ctx, k.node, a.done); err != nil {
+			return 0, err
+		}
+		revision = max(revision, a.revision)
+	}
+	return revision, nil
+}
+
+// await receives from a channel, or from its end, unless ctx ends or the node
+// leaves.
+func await[T any](ctx context.Context, n *Node, from <-chan T) (T, error) {
+	var none T
+	select {
+	case v := <-from:
+		return v, nil
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	case <-n.ctx.Done():
+		return none, n.left()
+	}
+}
+
+// committed asks the other nodes for a batch's acknowledgement.
+func (n *Node) committed(revision uint64) *ack {
+	a := &ack{revision: revision, done: make(chan struct{})}
+	id := n.ids.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.acks[id] = a
+	n.stepLocked(core.Committed{ID: id, Revision: revision})
+	return a
+}
+
+// textBytes is what a text takes in a batch besides its bytes.
+const textBytes = 8
+
+func sizeOf(t corral.Target) int {
+	size := 0
+	for _, list := range [][]string{t.Keys, t.Prefixes, t.Tags} {
+		for _, s := range list {
+			size += len(s) + textBytes
 		}
 	}
+	return size
+}
+
+// split makes targets of at most some bytes of one that may be larger.
+func split(t corral.Target, most int) ([]corral.Target, error) {
+	if sizeOf(t) <= most {
+		return []corral.Target{t}, nil
+	}
+	if t.All {
+		return []corral.Target{{All: true, Soft: t.Soft}}, nil
+	}
+	var parts []corral.Target
+	part, size := corral.Target{Soft: t.Soft}, 0
+	lists := func(t *corral.Target) []*[]string { return []*[]string{&t.Keys, &t.Prefixes, &t.Tags} }
+	for i, list := range lists(&t) {
+		for _, text := range *list {
+			more := len(text) + textBytes
+			if more > most {
+				return nil, fmt.Errorf("a key, prefix or tag has %d bytes, %.32q…: %d are allowed", len(text), text, most-textBytes)
+			}
+			if size+more > most {
+				parts, part, size = append(parts, part), corral.Target{Soft: t.Soft}, 0
+			}
+			into := lists(&part)[i]
+			*into, size = append(*into, text), size+more
+		}
+	}
+	return append(parts, part), nil
 }
