@@ -40,7 +40,8 @@ type cell struct {
 // so, because his own log may not reach back to v.
 type kept struct {
 	*record
-	v uint64
+	v    uint64
+	step uint64 // of the core, in which it was kept
 }
 
 // A record is a value: what a load came to.
@@ -115,7 +116,9 @@ func newCell(p *process) *cell {
 func (c *cell) begin(revision uint64) {
 	w := c.process.world
 	c.applied = revision
-	c.floor = w.etcd.compacted()
+	if c.floor = w.etcd.compacted(); w.plan.Unread {
+		c.floor = revision
+	}
 	for _, i := range w.etcd.log {
 		if i.revision <= revision && i.revision > c.floor {
 			c.log = append(c.log, i)
@@ -412,7 +415,7 @@ func (c *cell) land(f *flight, r *record, v uint64, from string) {
 // mirror keeps what another node has computed, by the rule.
 func (c *cell) mirror(r *record, v uint64) {
 	if old, there := c.kept[r.key]; (!there || old.v < v || old.fresh < r.fresh) && c.Untouched(r.key, r.tags, v, c.applied) {
-		c.kept[r.key] = kept{r, v}
+		c.kept[r.key] = kept{r, v, c.process.steps}
 	}
 }
 

@@ -28,7 +28,8 @@ type judge struct {
 	giving  map[*process]map[uint32]uint64 // O2: partitions whose giving away has been sent, and in which step
 	causes  map[string]int                 // why loads were repeated
 	notes   map[core.NoteKind]int
-	sets    map[string][]core.Flight // leases that Sets of a key were granted
+	setting map[asker]string         // the asks of Sets, and their keys
+	sets    map[string][]core.Flight // leases that they were granted
 }
 
 // A grant is a lease that an owner gave.
@@ -41,7 +42,7 @@ type grant struct {
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, grants: map[core.Flight]grant{}, giving: map[*process]map[uint32]uint64{},
-		causes: map[string]int{}, notes: map[core.NoteKind]int{}, sets: map[string][]core.Flight{},
+		causes: map[string]int{}, notes: map[core.NoteKind]int{}, setting: map[asker]string{}, sets: map[string][]core.Flight{},
 	}
 }
 
@@ -151,6 +152,7 @@ func (j *judge) answered(p *process, f *flight, a core.Answered) {
 		return
 	}
 	if _, sent := j.grants[a.Flight]; !sent {
+		j.seized(a.Flight, asker{p.node, a.Ask})
 		j.granted(p, p, a.Flight, f)
 	}
 	if known := p.genKnown[a.Flight.Part]; a.Flight.Gen < known {
@@ -167,6 +169,7 @@ func (j *judge) sends(p *process, a core.Send) {
 	if _, before := j.grants[r.Flight]; before {
 		return
 	}
+	j.seized(r.Flight, asker{a.To, r.Ask})
 	to := j.world.machine(a.To.Name).process
 	if to == nil || to.node != a.To || to.cell.byAsk[r.Ask] == nil {
 		j.granted(p, to, r.Flight, nil)
@@ -183,7 +186,6 @@ func (j *judge) granted(p, to *process, f core.Flight, ask *flight) {
 		g.key = ask.key
 	}
 	j.grants[f] = g
-	j.seized(f, ask)
 	if now := p.machine.boottime(); now >= p.truth.until {
 		j.fail("C2", "%v grants %v, and its lease has been out for %v", p.node, f, now.Sub(p.truth.until))
 	}
@@ -195,6 +197,9 @@ func (j *judge) granted(p, to *process, f core.Flight, ask *flight) {
 	}
 	if ask == nil || ask.fresh || ask.refresh {
 		return
+	}
+	if p.cell.kept[ask.key].step == p.steps {
+		return // it has come by the same step, before this was carried out
 	}
 	if value, there := p.cell.Peek(ask.key, ask.since, false, ask.noStale); there && !p.machine.paused() {
 		j.fail("one", "%v grants %v for %s, and has load %d of it", p.node, f, plain(ask.key), value.Payload.(*record).load.number)

@@ -38,6 +38,7 @@ type load struct {
 	told     time.Duration // when the coordinator was told its outcome; 0: not
 	lost     time.Duration // when its lease was lost; 0: not
 	void     bool
+	outdone  bool // a Set has taken its place at its node
 	past     bool // a judge has seen another begin beside it, with cause
 	outcome  *record
 	inner    *get // the get that it makes and waits for; nil: none
@@ -148,7 +149,7 @@ func (l *load) landed() {
 	case core.KindValue:
 		r := &record{key: l.key, load: l, v: v, began: l.start, tags: w.plan.tags(l.key), keep: l.keep, fresh: w.now + w.plan.Fresh, stale: w.now + w.plan.Fresh + w.plan.Stale}
 		l.outcome = r
-		if l.keep && l.reason == "lease" && l.lost == 0 {
+		if l.keep && l.reason == "lease" && l.lost == 0 && !l.outdone {
 			c.mirror(r, r.v)
 			c.toStore(r)
 		}

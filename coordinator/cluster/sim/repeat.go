@@ -46,9 +46,11 @@ func (j *judge) cause(o, l *load) string {
 		return "its deadline"
 	case j.invalidatedSince(o):
 		return "an invalidation"
+	case j.grants[l.lease].owner != nil && j.grants[l.lease].owner.cell.floor > o.since:
+		return "its owner does not know what was invalidated"
 	case j.overwritten(o.key, o.lease, l.lease):
 		return "a Set"
-	case o.set != nil && o.lease.Gen != l.lease.Gen && o.set.call.committed > 0:
+	case o.set != nil && o.lease.Gen != l.lease.Gen && j.committed(o.set.call):
 		return "a Set whose owner changed"
 	case !w.etcd.living(o.process.node):
 		return "its holder was declared dead"

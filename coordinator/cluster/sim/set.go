@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -26,6 +27,7 @@ type setting struct {
 	load    *load // its lease, in the origin's log; nil: not granted
 	call    *call // its invalidation
 	over    bool
+	heard   bool // its owner had heard of the invalidation when the value was sent
 }
 
 // seize asks for the lease.
@@ -36,6 +38,7 @@ func (s *setting) seize() {
 		return
 	}
 	p.world.after(p.machine.until(p.machine.clock().Add(overwriteTime)), func() { p.do(source{'s', s.number}, s.timeout) })
+	p.world.judge.setting[asker{p.node, p.cell.asked + 1}] = s.key
 	p.cell.send(&flight{cell: p.cell, key: s.key, since: p.cell.applied, fresh: true, set: s}, overwriteTime)
 }
 
@@ -54,21 +57,30 @@ func (s *setting) answered(a core.Answered, f *flight) {
 	}
 	s.load = w.origin.set(s, f, a.Flight, a.Life)
 	w.traffic.Invalidations++
-	s.call = &call{target: target{key: s.key}, number: w.traffic.Invalidations, called: w.now, acknowledged: -1, then: s.fill}
+	s.call = &call{target: target{key: s.key}, number: w.traffic.Invalidations, called: w.now, acknowledged: -1, then: s.acknowledged}
 	w.say(p.node.Name, "set %d of %s: invalidation %d", s.number, plain(s.key), s.call.number)
 	p.cell.invalidate(s.call)
 }
 
+// acknowledged goes on, as a caller does: when the core has done its step.
+func (s *setting) acknowledged(ok bool) {
+	p := s.process
+	p.world.after(0, func() {
+		p.do(source{'s', s.number}, func() {
+			switch {
+			case s.over:
+			case ok:
+				s.fill()
+			default:
+				s.abandon()
+			}
+		})
+	})
+}
+
 // fill gives the value to the owner, once everybody has heard of it. Where this
-// node is the owner it is kept before.
-func (s *setting) fill(acknowledged bool) {
-	if s.over {
-		return
-	}
-	if !acknowledged {
-		s.abandon()
-		return
-	}
+// node is the owner it is kept before, in the place of what is being loaded here.
+func (s *setting) fill() {
 	p, l, c := s.process, s.load, s.call
 	w := p.world
 	v := c.revision
@@ -77,10 +89,21 @@ func (s *setting) fill(acknowledged bool) {
 	}
 	r := &record{key: s.key, load: l, v: v, began: c.committed, tags: w.plan.tags(s.key), keep: true, fresh: w.now + w.plan.Fresh, stale: w.now + w.plan.Fresh + w.plan.Stale}
 	l.outcome, l.told, l.end = r, w.now, w.now
+	owner := w.judge.grants[l.lease].owner
+	s.heard = owner != nil && owner.cell.applied >= c.revision
 	if part := placement.Partition(w.hashKey, s.key, w.plan.Partitions); p.table != nil && p.table.OwnerOf(part) == p.node {
+		p.cell.outdo(s.key)
 		p.cell.mirror(r, v)
 	}
 	p.step(core.Done{Flight: l.lease, Kind: core.KindValue, Value: r.value(w.now)})
+}
+
+// outdo parts what is being loaded from its key: it is not kept.
+func (c *cell) outdo(key string) {
+	delete(c.current, key)
+	for _, l := range c.loads {
+		l.outdone = l.outdone || l.key == key && l.set == nil
+	}
 }
 
 // settled is the end: of a lease that is void nobody knows what it came to.
@@ -139,11 +162,17 @@ func (o *origin) set(s *setting, f *flight, lease core.Flight, life time.Duratio
 	return l
 }
 
-// seized hears of every lease that a Set is granted, also of one that does not
-// reach it.
-func (j *judge) seized(f core.Flight, ask *flight) {
-	if ask != nil && ask.set != nil {
-		j.sets[ask.key] = append(j.sets[ask.key], f)
+// An asker is one ask of one node.
+type asker struct {
+	node core.Node
+	ask  uint64
+}
+
+// seized hears of every lease that is granted, and remembers those of Sets, also
+// of one that has died meanwhile.
+func (j *judge) seized(f core.Flight, by asker) {
+	if key, set := j.setting[by]; set {
+		j.sets[key] = append(j.sets[key], f)
 	}
 }
 
@@ -161,13 +190,20 @@ func (j *judge) overwritten(key string, after, before core.Flight) bool {
 // younger reports whether a lease of a key was granted after another.
 func younger(a, b core.Flight) bool { return a.Gen > b.Gen || a.Gen == b.Gen && a.Seq > b.Seq }
 
+// committed reports whether an invalidation stands in the log.
+func (j *judge) committed(c *call) bool {
+	return slices.ContainsFunc(j.world.etcd.log, func(i invalidation) bool { return i.call == c })
+}
+
 // set judges a Set that has returned: its owner has its value, if that is still
-// the one that granted the lease and nothing has come after it ("set").
+// the one that granted the lease, and nothing has come after it ("set"). One
+// whose lease is out may take the value in before it hears of the invalidation,
+// and what it computes itself may take its place, which the invalidation ends.
 func (j *judge) set(s *setting) {
 	w, l := j.world, s.load
 	g := j.grants[l.lease]
 	part := int(l.lease.Part)
-	if g.owner == nil || g.owner.dead || g.owner.machine.paused() || w.etcd.table.OwnerOf(part) != g.owner.node || w.etcd.table.Gen[part] != l.lease.Gen ||
+	if !s.heard || g.owner.dead || g.owner.machine.paused() || w.etcd.table.OwnerOf(part) != g.owner.node || w.etcd.table.Gen[part] != l.lease.Gen ||
 		w.now >= l.outcome.fresh || j.later(l) {
 		return
 	}
