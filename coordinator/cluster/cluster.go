@@ -14,7 +14,7 @@ import (
 
 // leaveTimeout is for how long Close gives partitions away before it leaves them
 // to be taken.
-const leaveTimeout = 3 * time.Second
+const leaveTimeout = 8 * time.Second
 
 // Join makes this process a node of a cluster. It returns once the node has a
 // lease and every partition an owner, or ctx has ended: then nothing is left
@@ -158,7 +158,8 @@ func (n *Node) advertised() string {
 }
 
 // Close gives this node's partitions to the others and leaves. Caches that use
-// it are closed before. It waits until nothing of the node runs any more.
+// it are closed before, and Leave is called before that, so that what they have
+// kept is not lost. It waits until nothing of the node runs any more.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.leaving = true
@@ -207,8 +208,8 @@ func (n *Node) end(why error) error {
 	if n.client != nil {
 		n.client.Close()
 	}
-	if n.server != nil {
-		n.server.Stop()
+	if server := n.server.Load(); server != nil {
+		server.Stop()
 	}
 	n.unlock()
 	if cause := context.Cause(n.ctx); !errors.Is(cause, ErrLeft) && errors.Is(why, ErrLeft) {

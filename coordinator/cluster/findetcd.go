@@ -48,23 +48,7 @@ func (n *Node) embed(ctx context.Context, transport *peer.Transport) ([]string, 
 		return plan.Endpoints, nil
 	}
 	plan.Server.Log, plan.Server.Identity, plan.Server.Refused = n.log, n.secure, transport.Refused
-	if n.server, err = etcd.Start(ctx, *plan.Server); err != nil {
-		return nil, err
-	}
-	n.spawn(n.watchServer)
-	return plan.Endpoints, nil
-}
-
-// watchServer says when the member of etcd in this process has ended by itself.
-// The node goes on with the others.
-func (n *Node) watchServer() {
-	select {
-	case <-n.ctx.Done():
-	case <-n.server.Stopped():
-		if err := n.server.Err(); err != nil {
-			n.say(saysMemberEnded, "cause", err)
-		}
-	}
+	return plan.Endpoints, n.startServer(ctx, *plan.Server)
 }
 
 // answers is what processes are told that have no cluster yet.
@@ -74,7 +58,7 @@ type answers struct {
 
 // contact answers what another process announces.
 func (n *Node) contact(ctx context.Context, theirs []byte) ([]byte, error) {
-	if answer, is, err := n.ordered(theirs); is {
+	if answer, is, err := n.ordered(ctx, theirs); is {
 		return answer, err
 	}
 	bootstrap := n.answers.bootstrap.Load()

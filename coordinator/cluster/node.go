@@ -39,8 +39,8 @@ type Node struct {
 	log     *slog.Logger
 	cluster etcd.Cluster
 	client  *etcd.Client
-	server  *etcd.Server       // nil: etcd is elsewhere
-	secure  *identity.Identity // nil: plain text
+	server  atomic.Pointer[etcd.Server] // nil: etcd is elsewhere
+	secure  *identity.Identity          // nil: plain text
 	answers answers
 	unlock  func()
 	dirID   string

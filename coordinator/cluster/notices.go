@@ -84,6 +84,9 @@ var (
 	saysNoTable = notice{slog.LevelError, "this node leaves: the table of owners cannot be read",
 		"it gives nothing and grants nothing; its keys go to other nodes",
 		"give it the version that the other nodes run, or see who else writes below the prefix in etcd"}
+	saysNotRenewedPair = notice{slog.LevelWarn, "the member of etcd in this node cannot be given the new certificate",
+		"it shows the one before, and can begin no connection once that has ended",
+		"make room on the disk of cluster.dir and let this user write there; then touch the files of the certificate, or restart the node"}
 	saysMemberEnded = notice{slog.LevelError, "the member of etcd in this node has ended",
 		"the node goes on with the other members; with one more of them gone there is no majority, and every node loses its lease",
 		"mend the cause, mostly its disk, and restart the node"}

@@ -57,7 +57,7 @@ type Embedded struct {
 	Identity *identity.Identity `json:"-"`
 	// Refused returns what is told who was refused at one of the ports, and why.
 	// Nil: nobody is told.
-	Refused func(whose string) func(from string, cause error) `json:"-"`
+	Refused func(port string) func(from string, cause error) `json:"-"`
 
 	// Log is told warnings and errors. Default: slog.Default().
 	Log *slog.Logger

@@ -17,6 +17,7 @@ const (
 	ClusterKey       = "cluster"
 	TableKey         = "table"
 	InvalidationsKey = "inv"
+	TurnKey          = "turn" // who starts its member of etcd anew
 	nodePrefix       = "node/"
 )
 

@@ -46,7 +46,7 @@ func (s *Server) secure(e *embed.Config) (err error) {
 		e.ListenClientUrls[i].Scheme = "http"
 	}
 	e.ListenClientHttpUrls = []url.URL{{Scheme: "unix", Path: filepath.Join(s.socket, "http")}}
-	e.GRPCAdditionalServerOptions = append(e.GRPCAdditionalServerOptions, grpc.Creds(s.config.Identity.Credentials(s.config.Refused("etcd's for nodes"))))
+	e.GRPCAdditionalServerOptions = append(e.GRPCAdditionalServerOptions, grpc.Creds(s.config.Identity.Credentials(s.config.Refused("etcd's port for nodes"))))
 	return nil
 }
 

@@ -120,6 +120,9 @@ func (s *Server) Err() error {
 // Client is the address for clients, host:port.
 func (s *Server) Client() string { return s.config.Client }
 
+// Peer is the address for other members, host:port.
+func (s *Server) Peer() string { return s.config.Peer }
+
 // Stop hands leadership to another member, ends this one and waits until its
 // ports and files are free.
 func (s *Server) Stop() {
@@ -174,7 +177,7 @@ func (c Embedded) etcd(s *Server) (*embed.Config, error) {
 	e.QuotaBackendBytes = c.Quota
 	e.EnableGRPCGateway = false
 	e.ServiceRegister = s.clients.Store
-	core := &slogCore{log: c.Log.Handler(), least: quiet, refused: c.Refused("etcd's for its members")}
+	core := &slogCore{log: c.Log.Handler(), least: quiet, refused: c.Refused("etcd's port for its members")}
 	e.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core, zap.WithFatalHook(s.onFatal())))
 	e.LogOutputs = []string{os.DevNull} // of what would be built without the line above
 	if c.Identity != nil {

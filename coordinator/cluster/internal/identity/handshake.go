@@ -52,7 +52,7 @@ func (h handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 		return conn, info, nil
 	}
 	err = ExplainCaller(err)
-	if h.refused != nil && !errors.Is(err, io.EOF) {
+	if h.refused != nil && !left(err) {
 		h.refused(raw.RemoteAddr().String(), err)
 	}
 	Part(raw)
@@ -124,6 +124,13 @@ func (c *called) explain(err error) error {
 	return fmt.Errorf("the node there refuses this node: its log says why: %w", err)
 }
 
+// left reports whether a handshake has failed because the other end, or the
+// network, was gone.
+func left(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.As(err, &op) && op.Op != "remote error"
+}
+
 // isAlert reports whether an error is what the other end says of its own accord.
 func isAlert(err error) bool {
 	var op *net.OpError
@@ -145,6 +152,8 @@ func explain(err error, who, where string) error {
 		shown = fmt.Sprintf("its certificate for %s", namesOf(unverified.UnverifiedCertificates[0]))
 	}
 	switch {
+	case left(err):
+		return err
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return fmt.Errorf("%s speaks no TLS, which this node demands: give it a certificate too (--cluster.tls-cert): %w", who, err)
 	case isAlert(err):
@@ -157,8 +166,6 @@ func explain(err error, who, where string) error {
 		return fmt.Errorf("%s shows %s, which is not valid now: renew it there, or set the clocks right: %w", who, shown, err)
 	case errors.As(err, &unverified):
 		return fmt.Errorf("%s shows %s, which does not do: %w", who, shown, err)
-	case errors.Is(err, io.EOF), errors.As(err, new(net.Error)):
-		return err
 	}
 	return fmt.Errorf("%s has no certificate of this cluster's authorities: if it belongs to the cluster, give it one (--cluster.tls-cert): %w", who, err)
 }

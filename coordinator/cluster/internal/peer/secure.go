@@ -17,10 +17,10 @@ import (
 )
 
 // Refused logs who was refused at a port, and why, once a minute.
-func (t *Transport) Refused(whose string) func(from string, cause error) {
+func (t *Transport) Refused(port string) func(from string, cause error) {
 	return func(from string, cause error) {
 		if t.ctx.Err() == nil {
-			t.quiet.say(slog.LevelWarn, "a stranger was refused", hostOf(from), cause.Error(), "port", whose, "from", from)
+			t.quiet.say(slog.LevelWarn, "a stranger was refused at "+port, hostOf(from), cause.Error(), "from", from)
 		}
 	}
 }

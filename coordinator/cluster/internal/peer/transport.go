@@ -129,9 +129,9 @@ func New(config Config) (*Transport, error) {
 	t := &Transport{config: config, log: config.Log, quiet: newQuiet(config.Log), live: map[*session]struct{}{}}
 	t.peers.Store(&map[string]*peer{})
 	t.ctx, t.stop = context.WithCancel(context.Background())
-	t.secure = plaintext{t.Refused("this node's")}
+	t.secure = plaintext{t.Refused("this node's port")}
 	if config.Identity != nil {
-		t.secure = config.Identity.Credentials(t.Refused("this node's"))
+		t.secure = config.Identity.Credentials(t.Refused("this node's port"))
 	}
 	t.server = grpc.NewServer(t.serverOptions()...)
 	peerpb.RegisterPeerServer(t.server, &service{transport: t})
