@@ -15,9 +15,10 @@ const module = "github.com/corralcache/corral"
 // it may import. A package that is not listed fails the test: siblings do not
 // import each other, and there is no util.
 var mayImport = map[string][]string{
-	"":                    {"internal/table", "internal/invariant"},
+	"":                    {"internal/table", "internal/invariant", "internal/pace"},
 	"internal/table":      {},
 	"internal/invariant":  {},
+	"internal/pace":       {},
 	"internal/httpsem":    {},
 	"internal/placement":  {},
 	"internal/docgen":     {},
@@ -26,8 +27,8 @@ var mayImport = map[string][]string{
 	"metrics/prom":        {"", "upstream"},
 	"metrics/promcluster": {"coordinator/cluster"},
 	"metrics/otel":        {""},
-	"httpcache":           {"", "internal/httpsem", "internal/unasked"},
-	"upstream":            {"internal/httpsem", "internal/unasked"},
+	"httpcache":           {"", "internal/httpsem", "internal/pace", "internal/unasked"},
+	"upstream":            {"internal/httpsem", "internal/pace", "internal/unasked"},
 	"server":              {"", "coordinator/cluster", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
 	"cmd/corral":          {"coordinator/cluster", "httpcache", "metrics/prom", "metrics/promcluster", "server"},
 	"codec":               {""},

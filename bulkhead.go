@@ -2,9 +2,7 @@ package corral
 
 import (
 	"context"
-	"math"
 	"sync"
-	"time"
 )
 
 // A bulkhead lets a bounded number of loads run at once, first come, first
@@ -129,52 +127,6 @@ func (b *bulkhead) removeLocked(s *seat) {
 		s.next.prev = s.prev
 	}
 	s.prev, s.next = nil, nil
-}
-
-// A rate spaces loads out: a token bucket, kept as the instant at which it
-// would be full (the generic cell rate algorithm, ITU-T I.371). The zero value
-// does not limit.
-type rate struct {
-	mu       sync.Mutex
-	interval time.Duration // between loads; 0 is no limit
-	burst    time.Duration // how far the instant may lie ahead
-	full     time.Time
-}
-
-// longestSpan bounds the spans of a rate, so that no sum of them overflows: 73
-// years.
-const longestSpan = float64(math.MaxInt64 / 4)
-
-func newRate(perSecond float64, burst int) rate {
-	if perSecond == 0 {
-		return rate{}
-	}
-	interval := math.Trunc(min(max(float64(time.Second)/perSecond, 1), longestSpan))
-	return rate{
-		interval: time.Duration(interval),
-		burst:    time.Duration(min(interval*float64(burst), longestSpan)),
-	}
-}
-
-// reserve books a turn and says how long to wait for it, unless that is longer
-// than patience: then nothing is booked.
-func (r *rate) reserve(now time.Time, patience time.Duration) (wait time.Duration, ok bool) {
-	if r.interval == 0 {
-		return 0, true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	next := r.full
-	if next.Before(now) {
-		next = now
-	}
-	next = next.Add(r.interval)
-	wait = max(0, next.Sub(now)-r.burst)
-	if wait > patience {
-		return wait, false
-	}
-	r.full = next
-	return wait, true
 }
 
 // retryBurst is how many retries are allowed before the budget has filled.

@@ -3,9 +3,7 @@ package corral
 import (
 	"context"
 	"errors"
-	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,87 +196,6 @@ func TestNoMoreRunThanThereAreSeats(t *testing.T) {
 			t.Errorf("%d ran at once, want %d; %d seats are free at the end", most, seats, b.free)
 		}
 	})
-}
-
-func TestARateGivesTurnsAtExactInstants(t *testing.T) {
-	const ms = time.Millisecond
-	start := time.Now()
-	for _, test := range []struct {
-		perSecond float64
-		burst     int
-		at        []time.Duration // of each call
-		want      []time.Duration // its wait; -1: refused with a second's patience
-	}{
-		{0, 0, []time.Duration{0, 0, 0}, []time.Duration{0, 0, 0}},
-		{10, 1, []time.Duration{0, 0, 0, 0}, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms}},
-		{10, 3, []time.Duration{0, 0, 0, 0, 0}, []time.Duration{0, 0, 0, 100 * ms, 200 * ms}},
-		{10, 1, []time.Duration{0, 100*ms - 1, 200 * ms, 300 * ms}, []time.Duration{0, 1, 0, 0}},
-		{10, 2, []time.Duration{0, 0, 100*ms - 1, 200*ms - 1, 200 * ms}, []time.Duration{0, 0, 1, 1, 100 * ms}},
-		{10, 2, []time.Duration{0, time.Hour, time.Hour, time.Hour}, []time.Duration{0, 0, 0, 100 * ms}}, // no more than a burst is saved
-		{2, 1, []time.Duration{0, 0, 0, 0}, []time.Duration{0, 500 * ms, 1000 * ms, -1}},
-		{2, 1, []time.Duration{0, 0, 0, 0, 500 * ms}, []time.Duration{0, 500 * ms, 1000 * ms, -1, 1000 * ms}}, // a refusal books nothing
-		{3, 1, []time.Duration{0, 0, 0}, []time.Duration{0, 333333333, 666666666}},
-		{1e12, 1, []time.Duration{0, 0, 0}, []time.Duration{0, 1, 2}},
-		{minLoadsPerSecond, 1, []time.Duration{0, 0, time.Hour}, []time.Duration{0, -1, -1}},
-		{minLoadsPerSecond, math.MaxInt, []time.Duration{0, 0}, []time.Duration{0, 0}},
-		{1e-300, 1, []time.Duration{0, 0}, []time.Duration{0, -1}},
-		{1000, math.MaxInt, []time.Duration{0, 0}, []time.Duration{0, 0}},
-	} {
-		r := newRate(test.perSecond, test.burst)
-		for i, at := range test.at {
-			wait, ok := r.reserve(start.Add(at), time.Second)
-			if !ok {
-				if wait <= time.Second {
-					t.Errorf("%v/s, burst %d, call %d: refused with a wait of %v", test.perSecond, test.burst, i, wait)
-				}
-				wait = -1
-			}
-			if wait != test.want[i] {
-				t.Errorf("%v/s, burst %d, call %d after %v: got %v, want %v", test.perSecond, test.burst, i, at, wait, test.want[i])
-			}
-		}
-	}
-}
-
-func TestPatienceIsCountedToTheNanosecond(t *testing.T) {
-	for _, test := range []struct {
-		patience time.Duration
-		want     bool
-	}{{99_999_999, false}, {100_000_000, true}, {-1, false}} {
-		r, now := newRate(10, 1), time.Now()
-		r.reserve(now, 0)
-		if _, ok := r.reserve(now, test.patience); ok != test.want {
-			t.Errorf("a wait of 100 ms with a patience of %d ns: got %v, want %v", test.patience, ok, test.want)
-		}
-	}
-	r := newRate(10, 1)
-	if _, ok := r.reserve(time.Now(), -1); ok {
-		t.Error("a turn was given to a load whose time is over")
-	}
-}
-
-func TestARateIsKeptHoweverCallersCome(t *testing.T) {
-	const perSecond, burst = 50, 7
-	random := rand.New(rand.NewPCG(10, 11))
-	r, at := newRate(perSecond, burst), time.Now()
-	var turns []time.Time
-	for range 5000 {
-		at = at.Add(time.Duration(random.IntN(30)) * time.Millisecond)
-		if wait, ok := r.reserve(at, 200*time.Millisecond); ok {
-			turns = append(turns, at.Add(wait))
-		}
-	}
-	slices.SortFunc(turns, time.Time.Compare)
-	for i := range turns {
-		for _, n := range []int{burst, burst + 1, 50, 500} {
-			if i+n >= len(turns) {
-				continue
-			}
-			if span, least := turns[i+n].Sub(turns[i]), time.Duration(n+1-burst)*time.Second/perSecond; span < least {
-				t.Fatalf("%d turns were given within %v, want at least %v", n+1, span, least)
-			}
-		}
-	}
 }
 
 func TestRetriesStayWithinTheirPartOfLoads(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/corralcache/corral/internal/pace"
 	"github.com/corralcache/corral/internal/table"
 )
 
@@ -33,7 +34,7 @@ type Cache[V any] struct {
 	rules    *revisions
 	roster   roster
 	bulkhead bulkhead
-	rate     rate
+	rate     *pace.Line
 	budget   budget
 	events   subscribers
 	standard windows
@@ -83,7 +84,7 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		loader:   loader,
 		roster:   roster{timeout: o.LoadTimeout},
 		bulkhead: bulkhead{free: o.MaxLoads},
-		rate:     newRate(o.LoadsPerSecond, o.Burst),
+		rate:     pace.NewLine(pace.New(time.Now(), o.LoadsPerSecond, o.Burst, shareOf(o.Coordinator))),
 		budget:   newBudget(o.RetryBudget),
 		standard: windows{staleFor: o.StaleFor, staleOnError: o.StaleOnError, staleOnOutage: o.StaleOnOutage, beta: o.EarlyRefresh},
 		draw:     randomDraw,
@@ -122,6 +123,14 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		c.chores.Go(c.watch)
 	}
 	return c, nil
+}
+
+// shareOf is the part of a rate that is this process's; nil: all of it.
+func shareOf(c Coordinator) func() float64 {
+	if divider, ok := c.(Divider); ok {
+		return divider.Share
+	}
+	return nil
 }
 
 // firstRevision is where the local counter starts: above all that the store

@@ -161,7 +161,7 @@ func (c *Cache[V]) newRefresh(q *query[V], e *entry[V], previous *record[V]) *fl
 			c.refuse(q.key, "MaxLoads", c.o.MaxLoads)
 			return nil
 		}
-		if _, ok := c.rate.reserve(f.started, 0); !ok {
+		if !c.rate.Try() {
 			c.bulkhead.leave(&f.seat)
 			c.refuse(q.key, "LoadsPerSecond", c.o.LoadsPerSecond)
 			return nil

@@ -11,7 +11,7 @@ require (
 
 require (
 	github.com/anishathalye/porcupine v1.3.1
-	golang.org/x/time v0.16.0
+	golang.org/x/time v0.16.0 // indirect
 )
 
 require (

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
+
+	"github.com/corralcache/corral/internal/pace"
 )
 
 // launch starts a flight's goroutine.
@@ -156,13 +158,12 @@ func (c *Cache[V]) turn(ctx context.Context, r *run, f *flight[V]) error {
 		f.phase.Store(inQueue)
 	}
 	if c.o.LoadsPerSecond > 0 {
-		now := time.Now()
-		wait, ok := c.rate.reserve(now, r.started.Add(c.o.LoadTimeout).Sub(now))
-		if !ok {
+		err := c.rate.Wait(ctx, time.Until(r.started.Add(c.o.LoadTimeout)))
+		if errors.Is(err, pace.ErrTooLong) {
 			return c.refuse(r.key, "LoadsPerSecond", c.o.LoadsPerSecond)
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return err // its place in the rate is lost, which errs on the slow side
+		if err != nil {
+			return err
 		}
 	}
 	return c.bulkhead.wait(ctx, &r.seat)

@@ -88,7 +88,8 @@ type Options[V any] struct {
 
 	// MaxLoads is the number of loads that run at once (the bulkhead), up to
 	// their value or its header; more wait their turn, refreshes are put off.
-	// Bodies that arrive count among MaxFlights only. Default 256.
+	// Bodies that arrive count among MaxFlights only. It is this process's own,
+	// also where others share the keys. Default 256.
 	MaxLoads int
 	// MaxFlights is the number of loads that run or wait for a turn. Default
 	// 16,384. Over it: ErrOverloaded.
@@ -103,6 +104,12 @@ type Options[V any] struct {
 	// LoadsPerSecond bounds the rate of loads, with bursts of up to Burst
 	// (default: one second's worth, at least 1). A load that cannot have its turn within
 	// LoadTimeout is refused. Default 0: no limit.
+	//
+	// With a Coordinator that is a Divider it is the rate of all processes
+	// together, as far as each has the same: each takes its share of rate and
+	// burst, of the burst at least 1, and follows when others come and go. A
+	// change adds nothing to what may begin at once. Shares that are not used
+	// are not lent.
 	LoadsPerSecond float64
 	Burst          int
 	// MaxKeyLen is the longest key, in bytes. Default 8 KiB.

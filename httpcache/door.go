@@ -107,6 +107,7 @@ func (d *door) Reload(o Options) error {
 		return err
 	}
 	old := d.config.Load()
+	o.Coordinator = old.Coordinator // rules ask it for their share of a rate
 	c := newConfig(o)
 	var errs []error
 	same := func(field string, was, is any) {
@@ -129,7 +130,7 @@ func (d *door) Reload(o Options) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	c.Coordinator, c.Logger, c.Now = old.Coordinator, old.Logger, old.Now
+	c.Logger, c.Now = old.Logger, old.Now
 	d.config.Store(c)
 	if old.owned != nil {
 		old.owned.CloseIdleConnections()

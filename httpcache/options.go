@@ -82,7 +82,8 @@ type Options struct {
 	// PassTTL is how long requests for a key do not wait for each other after
 	// an answer that could not be shared. Default 2 min; negative: not at all.
 	PassTTL time.Duration
-	// MaxLoads bounds the fetches that run at once for the cache. Default 256.
+	// MaxLoads bounds the fetches that run at once for the cache, in this process.
+	// Default 256.
 	MaxLoads int
 	// MaxWaiters and MaxWaitersPerKey bound the requests that wait. Defaults
 	// 100,000 and 10,000. Over them: 503.

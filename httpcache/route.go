@@ -3,16 +3,17 @@ package httpcache
 import (
 	"cmp"
 	"context"
+	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/internal/httpsem"
+	"github.com/corralcache/corral/internal/pace"
 )
 
 // A route is what holds for a request: the rule that it matches, completed by
@@ -22,7 +23,7 @@ type route struct {
 	cache    httpsem.Cache     // for requests that do not tell who asks
 	override *httpsem.Override // nil: the origin's word counts
 	turns    chan struct{}     // MaxLoads of them; nil: no limit
-	rate     *rate.Limiter     // nil: no limit
+	rate     *pace.Line        // nil: no limit
 }
 
 // newRoute completes a rule by the options, which have their defaults.
@@ -55,9 +56,17 @@ func newRoute(o *Options, rule Rule) *route {
 		t.turns = make(chan struct{}, t.MaxLoads)
 	}
 	if t.Rate > 0 {
-		t.rate = rate.NewLimiter(rate.Limit(t.Rate), cmp.Or(t.Burst, max(1, int(t.Rate))))
+		t.rate = pace.NewLine(pace.New(time.Now(), t.Rate, cmp.Or(t.Burst, max(1, int(min(t.Rate, math.MaxInt32)))), o.share()))
 	}
 	return t
+}
+
+// share is the part of a rule's rate that is this process's; nil: all of it.
+func (o *Options) share() func() float64 {
+	if divider, ok := o.Coordinator.(corral.Divider); ok {
+		return divider.Share
+	}
+	return nil
 }
 
 // turn waits until the rule lets another request go to the origin.
@@ -72,12 +81,16 @@ func (t *route) turn(ctx context.Context) (leave func(), err error) {
 		}
 	}
 	if t.rate != nil {
-		if err := t.rate.Wait(ctx); err != nil {
+		patience := time.Duration(math.MaxInt64)
+		if deadline, ok := ctx.Deadline(); ok {
+			patience = time.Until(deadline)
+		}
+		if err := t.rate.Wait(ctx, patience); err != nil {
 			leave()
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+			if errors.Is(err, pace.ErrTooLong) {
+				err = corral.ErrOverloaded
 			}
-			return nil, corral.ErrOverloaded // its turn would come after the deadline
+			return nil, err
 		}
 	}
 	return leave, nil

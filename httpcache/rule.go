@@ -72,6 +72,9 @@ type Rule struct {
 	// cache's behalf for this rule, up to the header of their answers; Rate
 	// those that begin in a second, with bursts of Burst (default: one second's
 	// worth). More wait their turn, up to LoadTimeout. Zero: no limit of its own.
+	// With a Coordinator that is a corral.Divider, Rate and Burst are those of
+	// all processes together, each of which has its share (of Burst at least 1);
+	// MaxLoads is this process's own.
 	MaxLoads int
 	Rate     float64
 	Burst    int

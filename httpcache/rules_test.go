@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/corralcache/corral/corraltest"
 	"github.com/corralcache/corral/httpcache"
 )
 
@@ -241,6 +242,40 @@ func TestARulesRateSpreadsItsFetches(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARulesRateIsDividedAmongProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		process := corraltest.NewDomain().Process("a")
+		process.SetShare(0.5)
+		rules := []httpcache.Rule{{Rate: 10, Burst: 4}}
+		w, o := reloading(t, page("page", "Cache-Control", "max-age=600"), func(o *httpcache.Options) {
+			o.Coordinator, o.Rules = process, rules
+		})
+		rounds := 0
+		spread := func(want ...time.Duration) {
+			t.Helper()
+			rounds++
+			took := map[time.Duration]int{}
+			for _, g := range together(4, func(i int) got { return w.get(fmt.Sprint("/", rounds, "/", i)) }) {
+				took[g.at]++
+			}
+			for _, at := range want {
+				took[at*time.Millisecond]--
+			}
+			for at, n := range took {
+				if n != 0 {
+					t.Errorf("round %d: %d answers too many after %v", rounds, n, at)
+				}
+			}
+		}
+		time.Sleep(time.Minute)
+		spread(0, 0, 200, 400)
+		if err := w.proxy.Reload(o); err != nil { // from where it begins with one
+			t.Fatal(err)
+		}
+		spread(0, 200, 400, 600)
+	})
 }
 
 func TestARulesMaxObjectBytesBoundsWhatItKeeps(t *testing.T) {

@@ -32,13 +32,14 @@ type backend struct {
 type backends map[string]*backend
 
 // backends opens what the Config names. What is in old and the same it takes
-// from there. When something is wrong it opens nothing.
-func (c *Config) backends(old backends, log *slog.Logger) (backends, []*Problem) {
+// from there. When something is wrong it opens nothing. share is the part of a
+// pool's rate that is this process's; nil: all of it.
+func (c *Config) backends(old backends, log *slog.Logger, share func() float64) (backends, []*Problem) {
 	opened := backends{"": c.single(old[""])}
 	var problems []*Problem
 	for i := range c.Origins {
 		p := &c.Origins[i]
-		b, wrong := c.open(p, old[p.Name], log)
+		b, wrong := c.open(p, old[p.Name], log, share)
 		problems = append(problems, wrong...)
 		if b != nil {
 			opened[p.Name] = b
@@ -85,7 +86,7 @@ func (c *Config) single(old *backend) *backend {
 }
 
 // open opens a pool.
-func (c *Config) open(p *Pool, old *backend, log *slog.Logger) (*backend, []*Problem) {
+func (c *Config) open(p *Pool, old *backend, log *slog.Logger, share func() float64) (*backend, []*Problem) {
 	options, problems := c.poolOptions(p, log)
 	if len(problems) > 0 {
 		return nil, problems
@@ -94,7 +95,7 @@ func (c *Config) open(p *Pool, old *backend, log *slog.Logger) (*backend, []*Pro
 	if old != nil && old.made == made {
 		return old, nil
 	}
-	options.TimeoutCauses = []error{corral.ErrLoadTimeout}
+	options.TimeoutCauses, options.Share = []error{corral.ErrLoadTimeout}, share
 	pool, err := upstream.New(options)
 	if err != nil {
 		return nil, []*Problem{c.problem(poolName(p.Name), p.Servers.String(), err.Error())}

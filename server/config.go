@@ -25,7 +25,7 @@ type Config struct {
 	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. An eighth of it is left to the collector, which is set so that the process needs little more." group:"Cache" reload:"no"`
 	MaxObjectBytes Bytes `name:"max-object-bytes" default:"0" help:"Largest response that is kept. 0: whatever fits into max-bytes." group:"Cache" reload:"no"`
 	MaxKeyBytes    Bytes `name:"max-key-bytes" default:"8KiB" help:"Longest scheme, host, path and query of a request. Over it: 414." group:"Cache" reload:"no"`
-	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once; more wait their turn." group:"Cache" reload:"no"`
+	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once in this process; more wait their turn." group:"Cache" reload:"no"`
 	MaxWaiters     int   `name:"max-waiters" default:"100000" help:"Requests that wait for such a request. Over it: 503." group:"Cache" reload:"no"`
 	MaxKeyWaiters  int   `name:"max-waiters-per-key" default:"10000" help:"Of these, for one and the same response." group:"Cache" reload:"no"`
 

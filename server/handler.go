@@ -39,7 +39,7 @@ type Site struct {
 // has made of it, if it has. Whoever calls it calls Shutdown or hands it to New.
 // The node ends with the Site; after an error it is still the caller's.
 func NewHandler(config Config, log *slog.Logger, node *cluster.Node) (*Site, error) {
-	origins, problems := config.backends(nil, log)
+	origins, problems := config.backends(nil, log, shareOf(node))
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
@@ -58,6 +58,14 @@ func NewHandler(config Config, log *slog.Logger, node *cluster.Node) (*Site, err
 	}, nil
 }
 
+// shareOf is the part of a rate that is this process's; nil: all of it.
+func shareOf(node *cluster.Node) func() float64 {
+	if node == nil {
+		return nil
+	}
+	return node.Share
+}
+
 // Reload puts another Config in force. Requests that run go on with what they
 // began with. Pools whose settings are the same keep their connections and what
 // they know of their servers' health.
@@ -70,7 +78,7 @@ func (s *Site) Reload(config Config) error {
 	if problem := config.tooPatient(s.longest); problem != nil {
 		return problem
 	}
-	origins, problems := config.backends(s.origins, s.log)
+	origins, problems := config.backends(s.origins, s.log, shareOf(s.node))
 	if len(problems) > 0 {
 		return join(problems)
 	}

@@ -35,9 +35,9 @@ type Pool struct {
 	MaxHeaderBytes Bytes         `name:"max-header-bytes" help:"In place of the setting origin.max-header-bytes."`
 
 	MaxConns     int           `name:"max-conns" default:"256" help:"Connections to each server." zero:"no limit"`
-	MaxRequests  int           `name:"max-requests" default:"512" help:"Requests at each server at once, to the end of their answers." zero:"no limit"`
-	Rate         float64       `name:"rate" help:"Requests to all servers together that begin in a second." zero:"no limit"`
-	Burst        int           `name:"burst" help:"How many of them may begin at once after a pause. None: one second's worth."`
+	MaxRequests  int           `name:"max-requests" default:"512" help:"Requests of this process at each server at once, to the end of their answers." zero:"no limit"`
+	Rate         float64       `name:"rate" help:"Requests to all servers together that begin in a second; in a cluster, from all its nodes." zero:"no limit"`
+	Burst        int           `name:"burst" help:"How many of them may begin at once after a pause; in a cluster at least one of each node. None: one second's worth."`
 	MaxQueued    int           `name:"max-queued" default:"1024" help:"Requests that wait because no server has room. Over it: 503." zero:"none waits"`
 	QueueTimeout time.Duration `name:"queue-timeout" default:"5s" help:"How long one of them waits. Over it: 503."`
 

@@ -37,9 +37,9 @@ type Rule struct {
 
 	LoadTimeout    time.Duration `name:"load-timeout" help:"In place of the setting load-timeout."`
 	MaxObjectBytes Bytes         `name:"max-object-bytes" help:"In place of the setting max-object-bytes, where it is less."`
-	MaxLoads       int           `name:"max-loads" help:"Requests to the origin on the cache's behalf for this rule that run at once; more wait their turn."`
-	Rate           float64       `name:"rate" help:"Such requests that begin in a second; more wait their turn."`
-	Burst          int           `name:"burst" help:"How many of them may begin at once after a pause. None: one second's worth."`
+	MaxLoads       int           `name:"max-loads" help:"Requests to the origin on the cache's behalf for this rule that run at once in this process; more wait their turn."`
+	Rate           float64       `name:"rate" help:"Such requests that begin in a second, in a cluster from all its nodes; more wait their turn."`
+	Burst          int           `name:"burst" help:"How many of them may begin at once after a pause; in a cluster at least one of each node. None: one second's worth."`
 
 	Place string // where the rule begins, as corral.yaml:7
 }

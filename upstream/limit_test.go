@@ -5,58 +5,6 @@ import (
 	"time"
 )
 
-func TestARateGivesABurstAndThenOneByOne(t *testing.T) {
-	r := newRate(10, 3)
-	now := start
-	for i, want := range []time.Duration{0, 0, 0, 100 * time.Millisecond, 100 * time.Millisecond} {
-		if got := r.wait(now); got != want {
-			t.Fatalf("request %d waits %v, want %v", i+1, got, want)
-		}
-		now = now.Add(want)
-		r.take(now)
-	}
-	now = now.Add(250 * time.Millisecond)
-	for i, want := range []time.Duration{0, 0, 50 * time.Millisecond} {
-		if got := r.wait(now); got != want {
-			t.Fatalf("request %d after a pause waits %v, want %v", i+1, got, want)
-		}
-		now = now.Add(want)
-		r.take(now)
-	}
-	now = now.Add(time.Hour)
-	for i, want := range []time.Duration{0, 0, 0, 100 * time.Millisecond} {
-		if got := r.wait(now); got != want {
-			t.Fatalf("request %d after an hour waits %v, want %v", i+1, got, want)
-		}
-		r.take(now.Add(want))
-	}
-}
-
-func TestARateOfNoneDoesNotLimit(t *testing.T) {
-	r := newRate(0, 1)
-	for range 1000 {
-		if got := r.wait(start); got != 0 {
-			t.Fatalf("wait = %v", got)
-		}
-		r.take(start)
-	}
-}
-
-func TestARateAtItsEndsDoesNotOverflow(t *testing.T) {
-	for _, row := range []struct {
-		perSecond float64
-		burst     int
-	}{{1e-300, 1}, {1e-300, 1 << 62}, {1e300, 1}, {1, 1 << 62}} {
-		r := newRate(row.perSecond, row.burst)
-		for range 3 {
-			if r.interval <= 0 || r.burst <= 0 || r.wait(start) < 0 {
-				t.Fatalf("rate %v: interval %v, burst %v, wait %v", row, r.interval, r.burst, r.wait(start))
-			}
-			r.take(start)
-		}
-	}
-}
-
 func TestRetriesAreBoundedInAnyTenSeconds(t *testing.T) {
 	for _, row := range []struct {
 		name     string

@@ -86,6 +86,12 @@ type Options struct {
 	// what Rate gives in a second, at least 1.
 	Rate  float64
 	Burst int
+	// Share is the part, in (0, 1], of Rate and Burst that falls to this process
+	// where several send to the same servers; of Burst it is at least 1. It is
+	// asked at each request, and every tenth of a second while some wait, from
+	// any goroutine. A change adds nothing to what may be sent at once. All
+	// other bounds are of this process alone. Default: all of it.
+	Share func() float64
 	// MaxQueued bounds the requests that wait because every server has
 	// MaxRequests or because of Rate, QueueTimeout how long one does. Defaults
 	// 1024 and 5 s; MaxQueued negative: none waits. Over them: ErrBusy.

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/internal/pace"
 )
 
 // ErrBusy is the error of a request for which there was no room at any server:
@@ -44,7 +46,7 @@ type Pool struct {
 
 	mu      sync.Mutex // guards what is below, and in servers what says so
 	roster  roster
-	rate    rate
+	rate    pace.Bucket
 	budget  budget
 	queue   list.List // of *waiter
 	timer   *time.Timer
@@ -76,7 +78,7 @@ func New(o Options) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{o: o.withDefaults()}
-	p.rate = newRate(p.o.Rate, p.o.Burst)
+	p.rate = pace.New(time.Now(), p.o.Rate, p.o.Burst, p.o.Share)
 	p.budget = budget{part: p.o.RetryBudget}
 	p.roster = roster{
 		policy: p.o.Policy, limit: p.o.MaxRequests,

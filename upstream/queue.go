@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/corralcache/corral/internal/pace"
 )
 
 // A seat is a request's place at a server.
@@ -90,7 +92,7 @@ func (p *Pool) giveUp(w *waiter, err error) (seat, error) {
 // takeLocked gives a new request a seat if there is one that may be had now. By
 // C4 that does not depend on the key.
 func (p *Pool) takeLocked(now time.Time, key uint64) (seat, bool) {
-	if p.rate.wait(now) > 0 {
+	if p.rate.Wait(now, 1) > 0 {
 		return seat{}, false
 	}
 	m := p.roster.choose(now, key, nil)
@@ -102,7 +104,7 @@ func (p *Pool) takeLocked(now time.Time, key uint64) (seat, bool) {
 }
 
 func (p *Pool) seatLocked(now time.Time, m *member) seat {
-	p.rate.take(now)
+	p.rate.Take(now)
 	s := p.servers[m.index]
 	s.inFlight++
 	s.requests++
@@ -116,7 +118,7 @@ func (p *Pool) retake(key uint64, tried []*member, elsewhere bool) (seat, bool) 
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.queue.Len() > 0 || p.rate.wait(now) > 0 {
+	if p.closed || p.queue.Len() > 0 || p.rate.Wait(now, 1) > 0 {
 		return seat{}, false
 	}
 	m := p.roster.choose(now, key, tried)
@@ -183,7 +185,10 @@ func (p *Pool) admitLocked(now time.Time) {
 }
 
 func (p *Pool) wakeLocked(now time.Time) {
-	d := p.rate.wait(now)
+	d := p.rate.Wait(now, 1)
+	if p.o.Share != nil {
+		d = min(d, pace.LookEvery)
+	}
 	if d == 0 {
 		d = p.roster.nextTrial(now)
 	}

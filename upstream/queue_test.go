@@ -160,6 +160,38 @@ func TestARateSpacesRequestsOut(t *testing.T) {
 	})
 }
 
+func TestRequestsThatWaitFollowTheShareOfTheRate(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		before, after float64
+		want          []time.Duration // in milliseconds
+	}{
+		{"it stays", 0.5, 0.5, []time.Duration{0, 200, 400, 600}},
+		{"it falls", 1, 0.5, []time.Duration{0, 100, 300, 500}},  // seen at 200 ms, which have counted as 50 since the turn
+		{"it rises", 0.25, 1, []time.Duration{0, 250, 350, 450}}, // seen at 200 ms, which have counted as 50
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var share atomic.Value
+			share.Store(test.before)
+			p := newFleet(t, "a").pool(func(o *upstream.Options) {
+				o.Rate, o.Burst, o.Share = 10, 1, func() float64 { return share.Load().(float64) }
+			})
+			var waiting []<-chan got
+			for i := range test.want {
+				waiting = append(waiting, begin(p, fmt.Sprint("/", i)))
+				synctest.Wait()
+			}
+			time.Sleep(100*time.Millisecond + 1)
+			share.Store(test.after)
+			for i, want := range test.want {
+				if g := <-waiting[i]; g.err != nil || g.at != want*time.Millisecond {
+					t.Errorf("%s: request %d was answered after %v (error %v), want %v", test.name, i, g.at, g.err, want*time.Millisecond)
+				}
+			}
+		})
+	}
+}
+
 func TestAWaiterThatLeavesLeavesItsTurnToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newFleet(t, "a").pool(func(o *upstream.Options) { o.Rate, o.Burst = 1, 1 })
