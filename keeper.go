@@ -1,6 +1,9 @@
 package corral
 
-import "context"
+import (
+	"context"
+	"iter"
+)
 
 // A Keeper is a Coordinator that keeps what its process owns in the cache
 // itself, and says when the process may answer from it. A Coordinator that is
@@ -86,6 +89,9 @@ type Shelf interface {
 	// prefixes, of one of the tags or of everything lies in (v, s]. Where too
 	// much has been invalidated since v to know, it reports false.
 	Untouched(key string, tags []string, v, s uint64) bool
+	// Keys yields the keys that something is kept under, in no order. What comes or
+	// goes meanwhile may be missed.
+	Keys() iter.Seq[string]
 	// Applied is the revision up to which the callback of Watch has returned.
 	Applied() uint64
 }

@@ -3,6 +3,7 @@ package corral
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -20,6 +21,16 @@ var errSettled = errors.New("corral: the value has come by itself")
 type shelf[V any] struct{ c *Cache[V] }
 
 func (s shelf[V]) Applied() uint64 { return s.c.covered.Load() }
+
+func (s shelf[V]) Keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for e := range s.c.table.All() {
+			if e.value.Load() != nil && !yield(e.node.Key()) {
+				return
+			}
+		}
+	}
+}
 
 func (s shelf[V]) Untouched(key string, tags []string, v, u uint64) bool {
 	return s.c.rules.untouchedElsewhere(key, s.c.rules.slots(tags), v, u)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -94,6 +96,12 @@ func (s *shelf) Keep(key string, record *corral.Record) error {
 		s.kept[key] = &owned{record: value}
 	}
 	return nil
+}
+
+func (s *shelf) Keys() iter.Seq[string] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Values(slices.Sorted(maps.Keys(s.kept)))
 }
 
 func (s *shelf) Untouched(key string, tags []string, v, u uint64) bool {

@@ -109,9 +109,13 @@ func (s *Site) retireLocked(next backends) {
 	}
 }
 
-// Shutdown waits for what runs, until ctx ends, and closes everything. Then it
-// leaves the cluster, whose other nodes take over what this one owned.
+// Shutdown gives what this process owns of a cluster to the other nodes, waits
+// for what runs, until ctx ends, and closes everything. Then it leaves the
+// cluster.
 func (s *Site) Shutdown(ctx context.Context) error {
+	if s.node != nil {
+		s.node.Leave(ctx) // while the cache is there to be handed over; where it fails Close tells the log
+	}
 	err := s.Proxy.Shutdown(ctx)
 	if s.node != nil {
 		err = errors.Join(err, s.node.Close())

@@ -14,8 +14,8 @@
 //		Codec: codec.Bytes{}, Coordinator: node.Cache("products"),
 //	})
 //
-// Every node runs this, and then uses its cache as if it were alone. Close the
-// caches first, and then the node.
+// Every node runs this, and then uses its cache as if it were alone. To stop in
+// order, call the node's Leave, close the caches, and then the node.
 //
 // # What is guaranteed
 //
@@ -28,14 +28,18 @@
 //   - A load on a node that lives goes on when the owner of its key dies, and its
 //     outcome reaches everybody who waits.
 //   - What is given for a key was computed for that key.
+//   - After Set has returned nil on any node, every node gives that value or a
+//     newer one.
 //
 // # What is not
 //
 //   - A load is computed again when the node that computes it dies, is paused for
 //     longer than a lease, or is cut off from the owner of its key; Status counts
 //     these by reason. docs/cluster.md has the list.
-//   - Values that an owner has kept are not handed over when its keys move: each
-//     is computed again when it is asked for. A store avoids that.
+//   - What a node has kept is lost when it dies. When keys move as planned (a node
+//     leaves, is drained, comes) it is handed over to their next owner first, for
+//     five seconds at most; what is larger than 8 MiB, or still arrives, is not.
+//     What is lost is computed again when it is asked for. A store avoids that.
 //   - While etcd cannot be written, nodes lose their leases within two seconds and
 //     answer ErrUnavailable, until it can be written again.
 //   - Clocks' rates may differ by less than 5 %. Their readings are never

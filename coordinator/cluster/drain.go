@@ -38,6 +38,7 @@ func (n *Node) Undrain(ctx context.Context, name string) error {
 const (
 	orderDrain   = "drain"
 	orderUndrain = "undrain"
+	orderTake    = "take" // what From has announced as Body, and hands over
 )
 
 // An order is what one node tells another by Contact, in JSON. It is for one
@@ -47,11 +48,20 @@ type order struct {
 	Cluster     string `json:"cluster"`
 	Node        string `json:"node"`
 	Incarnation uint64 `json:"incarnation"`
+	From        string `json:"from,omitempty"`
+	Body        uint64 `json:"body,omitempty"`
 }
 
 // A receipt answers an order. Refused is one of the reasons below, or empty.
 type receipt struct {
 	Refused string `json:"refused"`
+}
+
+func (r receipt) error() error {
+	if r.Refused == "" {
+		return nil
+	}
+	return cmp.Or(refusals[r.Refused], errors.New(r.Refused))
 }
 
 // refusals are the reasons by which an order may be refused, on the wire.
@@ -67,28 +77,15 @@ func (n *Node) order(ctx context.Context, name, what string) error {
 	}
 	n.mu.Lock()
 	place, known := n.places[name]
-	record := n.records[name].Record
-	transport := n.peers
 	n.mu.Unlock()
-	if !known || record == nil {
+	if !known {
 		return fmt.Errorf("%w: %q", ErrUnknownNode, name)
 	}
-	ours, err := json.Marshal(order{what, n.cluster.UUID, name, place.Incarnation})
-	if err != nil {
-		return fmt.Errorf("cluster: %s node %q: %w", what, name, err)
-	}
-	theirs, err := transport.Contact(ctx, place.Address, ours)
+	err := n.command(ctx, place.Address, order{Order: what, Node: name, Incarnation: place.Incarnation})
 	if err != nil {
 		return fmt.Errorf("cluster: %s node %q at %s: %w", what, name, place.Address, err)
 	}
-	var answer receipt
-	if err := json.Unmarshal(theirs, &answer); err != nil {
-		return fmt.Errorf("cluster: %s node %q: its answer cannot be read: %w", what, name, err)
-	}
-	if answer.Refused == "" {
-		return nil
-	}
-	return fmt.Errorf("cluster: %s node %q: %w", what, name, cmp.Or(refusals[answer.Refused], errors.New(answer.Refused)))
+	return nil
 }
 
 // obey does what an order says, unless that would leave keys without an owner.
@@ -114,7 +111,7 @@ func (n *Node) obey(what string) error {
 }
 
 // ordered answers an order from another node; is reports whether it is one.
-func (n *Node) ordered(theirs []byte) (answer []byte, is bool, err error) {
+func (n *Node) ordered(ctx context.Context, theirs []byte) (answer []byte, is bool, err error) {
 	var o order
 	if json.Unmarshal(theirs, &o) != nil || o.Order == "" {
 		return nil, false, nil
@@ -126,10 +123,12 @@ func (n *Node) ordered(theirs []byte) (answer []byte, is bool, err error) {
 	switch {
 	case !lives:
 		r.Refused = reasonOf(ErrUnknownNode)
-	case o.Order != orderDrain && o.Order != orderUndrain:
+	case o.Order != orderDrain && o.Order != orderUndrain && o.Order != orderTake:
 		r.Refused = fmt.Sprintf("this node does not know the order %.32q: update it", o.Order)
 	case o.Cluster != n.cluster.UUID || self != core.Node{Name: o.Node, Incarnation: o.Incarnation}:
 		r.Refused = reasonOf(ErrUnknownNode)
+	case o.Order == orderTake:
+		r.Refused = reasonOf(n.takeGifts(ctx, o.From, o.Body))
 	default:
 		r.Refused = reasonOf(n.obey(o.Order))
 	}

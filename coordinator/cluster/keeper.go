@@ -81,8 +81,12 @@ func (k *keeper) Standing() bool { return k.watched.Load() != nil && k.node.tenu
 
 // Owns implements corral.Keeper.
 func (k *keeper) Owns(key string) bool {
-	n := k.node
-	return n.estate.owns(placement.Partition(n.cluster.HashKey, k.name+separator+key, n.cluster.Partitions))
+	return k.node.estate.owns(k.node.partition(k.name + separator + key))
+}
+
+// partition is that of a composite key.
+func (n *Node) partition(composite string) int {
+	return placement.Partition(n.cluster.HashKey, composite, n.cluster.Partitions)
 }
 
 // Share implements corral.Divider.

@@ -14,6 +14,8 @@ type counters struct {
 	holderLost, superseded, lateRejoins, voidOutcomes, buried, lapses atomic.Uint64
 	lost, adopted, unreachable, fenced, silent, notAcknowledged       atomic.Uint64
 
+	handedOver, takenOver atomic.Uint64 // values, on planned moves
+
 	recoveries      atomic.Uint64
 	recoveryTime    atomic.Int64 // nanoseconds, of all together
 	recoveryLongest atomic.Int64

@@ -181,6 +181,8 @@ func (n *Node) doLocked(action core.Action) {
 		}
 	case core.Renew:
 		n.spawn(func() { n.renew(a, boottime()) })
+	case core.HandOver:
+		n.spawn(func() { n.handOver(a) })
 	case core.Write:
 		n.spawn(func() { n.write(a) })
 	case core.Acknowledged:

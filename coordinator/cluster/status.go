@@ -49,6 +49,7 @@ type Status struct {
 	RecoveryLongest          time.Duration
 	Renewals, RenewalsFailed uint64
 	EtcdWrites               uint64
+	HandedOver, TakenOver    uint64 // values that were given to, or taken from, another owner on planned moves
 	MessagesLost             uint64 // because their stream had ended
 }
 
@@ -96,6 +97,7 @@ func (n *Node) Status() Status {
 		LateRejoins: n.n.lateRejoins.Load(), VoidOutcomes: n.n.voidOutcomes.Load(), Buried: n.n.buried.Load(), Lapses: n.n.lapses.Load(),
 		Invalidations: n.n.invalidations.Load(), Renewals: n.n.renewals.Load(), RenewalsFailed: n.n.renewalsFailed.Load(),
 		EtcdWrites: n.client.Writes(), MessagesLost: n.n.unsent.Load(),
+		HandedOver: n.n.handedOver.Load(), TakenOver: n.n.takenOver.Load(),
 		Adopted: n.n.adopted.Load(), Lost: n.n.lost.Load(), Unreachable: n.n.unreachable.Load(), Fenced: n.n.fenced.Load(),
 		NotAcknowledged: n.n.notAcknowledged.Load(), Silent: n.n.silent.Load(),
 		Recoveries: n.n.recoveries.Load(), RecoveryTime: time.Duration(n.n.recoveryTime.Load()), RecoveryLongest: time.Duration(n.n.recoveryLongest.Load()),

@@ -23,6 +23,20 @@ type Write struct {
 	Bury          []Burial
 }
 
+// HandOver asks for what this node has kept of partitions to be given to their
+// next owners, before a write that gives them away. HandedOver follows, or the
+// core goes on without it after Times.Handover.
+type HandOver struct {
+	Round uint64
+	Gifts []Gift
+}
+
+// A Gift is a partition that is about to be another's.
+type Gift struct {
+	Part uint32
+	To   Node
+}
+
 // A Burial makes a node's record a tombstone, if it still has that revision.
 type Burial struct {
 	Node     Node
@@ -106,6 +120,7 @@ const (
 
 func (Renew) action()          {}
 func (Write) action()          {}
+func (HandOver) action()       {}
 func (Send) action()           {}
 func (Answered) action()       {}
 func (Settled) action()        {}

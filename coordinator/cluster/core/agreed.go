@@ -166,6 +166,7 @@ func (c *Core) opened(e Opened) {
 		c.closed(Closed{e.Peer, n.session})
 	}
 	n.session = e.Session
+	c.handOverSoon()
 	for _, f := range c.flights {
 		if f.holder == n.Node && f.outcome == nil && !f.reserved {
 			f.unclaimed = true

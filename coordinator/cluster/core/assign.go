@@ -61,6 +61,9 @@ func (c *Core) propose() {
 	if next == nil && len(bury) == 0 && !c.overwritten {
 		return
 	}
+	if next != nil && c.handOver(next, gives, bury) {
+		return
+	}
 	if next == nil { // nobody's partitions change, but the record does
 		same := *c.tableOrEmpty()
 		same.Epoch++

@@ -31,6 +31,7 @@ type Times struct {
 	Heartbeat   time.Duration // of flights' leases
 	Recovery    time.Duration // for which a new owner waits for the slowest node
 	Silence     time.Duration // for which a stream may live of which nothing is heard
+	Handover    time.Duration // for which a write that gives partitions away waits for what is kept of them to be handed over
 	Unreachable time.Duration // after which an Ask whose owner cannot be reached is given up
 }
 
@@ -47,7 +48,7 @@ func timesFor(lease time.Duration) Times {
 	return Times{
 		Lease: lease, Renew: 400 * time.Millisecond, Retry: 100 * time.Millisecond, Guard: guard,
 		Limit: max(5*time.Second, 2*(lease+guard)+500*time.Millisecond), Heartbeat: time.Second,
-		Recovery: 500 * time.Millisecond, Silence: 1500 * time.Millisecond, Unreachable: 5 * time.Second,
+		Recovery: 500 * time.Millisecond, Silence: 1500 * time.Millisecond, Handover: 5 * time.Second, Unreachable: 5 * time.Second,
 	}
 }
 
@@ -122,6 +123,7 @@ type Core struct {
 
 	// Changes of the table (assign.go).
 	write     *writing
+	handover  handover
 	wrote     uint64 // IDs given
 	notBefore Time   // after a write that was refused
 
@@ -248,6 +250,8 @@ func (c *Core) handle(event Event) {
 	case Drain:
 		c.draining, c.staying = true, e.Stay // and once all can see that, its partitions are given away
 		c.timers.set(c.now, timer{kind: renewTimer})
+	case HandedOver:
+		c.handedOver(e)
 	case Undrain:
 		c.draining, c.staying = c.draining && !c.staying, false
 		c.timers.set(c.now, timer{kind: renewTimer})

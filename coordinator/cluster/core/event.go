@@ -149,6 +149,9 @@ type Doubted struct{ Clock bool }
 // as one that owns nothing.
 type Drain struct{ Stay bool }
 
+// HandedOver answers HandOver.
+type HandedOver struct{ Round uint64 }
+
 // Undrain lets a node that has stayed own partitions again.
 type Undrain struct{}
 
@@ -166,4 +169,5 @@ func (NobodyHere) event() {}
 func (Committed) event()  {}
 func (Doubted) event()    {}
 func (Drain) event()      {}
+func (HandedOver) event() {}
 func (Undrain) event()    {}

@@ -505,3 +505,19 @@ func TestAnOutcomeIsForItsOwnKey(t *testing.T) {
 			→ h: Taken flight=0.1.7
 	`)
 }
+
+func TestTheOutcomeOfAReservedFlightIsTakenWithItsSince(t *testing.T) {
+	transcript(t, scene{self: "m", others: "a h", table: "2:m/1@2"}, `
+		invalidated k 3
+		a: Join ask=1 key=k gen=2 since=10 wait=30s on=0.1.7 holder=h/1
+		a: End round=1
+		+500ms
+			→ 500ms (active took=500ms)
+			→ 500ms a: Parked ask=1 flight=0.1.7 holder=h/1
+		# sent before h has heard of Recover: it says no since
+		h: Outcome flight=0.1.7 key=k kind=error failure=7
+		h: Rejoin flight=0.1.7 key=k since=8 life=25s outcome=error:7
+			→ 500ms (adopted node=h/1 key=k)
+			→ 500ms a: Reply ask=1 kind=error gen=2 flight=0.1.7 failure=7
+	`)
+}

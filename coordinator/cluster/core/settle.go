@@ -7,6 +7,7 @@ func (c *Core) outcome(from Node, m Outcome) {
 	}
 	f := c.flights[m.Flight]
 	switch {
+	case f != nil && f.reserved && c.awaits(m.Flight.Part, from): // presented in its turn, with its since
 	case f != nil && f.holder == from && f.outcome != nil: // offered again; Taken follows
 	case f != nil && f.holder == from:
 		c.settle(f, m)

@@ -39,9 +39,9 @@ func TestANodeLeavesToOthersWhatIsTheirs(t *testing.T) {
 func TestAPartitionIsClosedWhileItIsGivenAway(t *testing.T) {
 	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
 		Changed revision=11 nodes=b/1@11
-			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		Opened peer=b/1
 			→ b: End
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		# the key other is of the partition that a gives to b, k of the one that stays
 		b: Join ask=1 key=other gen=1 wait=30s
 		b: Join ask=2 key=k gen=1 wait=30s
@@ -55,9 +55,9 @@ func TestAPartitionIsClosedWhileItIsGivenAway(t *testing.T) {
 func TestARefusedWriteOpensWhatItClosedAndWaits(t *testing.T) {
 	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
 		Changed revision=11 nodes=b/1@11
-			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		Opened peer=b/1
 			→ b: End
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		b: Join ask=1 key=other gen=1 wait=30s
 		# refused: another's table is at 12, and decides only once it is applied
 		Wrote id=1 table=12
@@ -74,9 +74,9 @@ func TestARefusedWriteOpensWhatItClosedAndWaits(t *testing.T) {
 func TestARefusedWriteThatNothingFollowsIsNotRepeatedAtOnce(t *testing.T) {
 	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
 		Changed revision=11 nodes=b/1@11
-			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		Opened peer=b/1
 			→ b: End
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		# a record has moved on, which the watch has yet to say; the table has not
 		Wrote id=1 table=6
 		+99ms
@@ -88,9 +88,9 @@ func TestARefusedWriteThatNothingFollowsIsNotRepeatedAtOnce(t *testing.T) {
 func TestAWriteWhoseOutcomeIsUnknownIsRepeatedAsItIs(t *testing.T) {
 	transcript(t, scene{self: "a", table: "1:a/1@1,a/1@1"}, `
 		Changed revision=11 nodes=b/1@11
-			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		Opened peer=b/1
 			→ b: End
+			→ Write id=1 table=2:b/1@2,a/1@1 tableRevision=6
 		Wrote id=1 unknown
 		# meanwhile nothing is granted, whatever comes
 		b: Join ask=1 key=other gen=1 wait=30s

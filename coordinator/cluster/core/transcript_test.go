@@ -52,6 +52,7 @@ type play struct {
 	silent   map[string]bool
 	byHand   bool
 	renewals string
+	keeps    bool // something is kept: what is asked to be handed over takes its time
 	said     strings.Builder
 }
 
@@ -145,6 +146,8 @@ func (p *play) play(line string) {
 		p.shelf.values[words[1]] = readValue(words[2])
 	case words[0] == "silent":
 		p.silent[words[1]] = true
+	case words[0] == "keeps":
+		p.keeps = true
 	case words[0] == "renewals":
 		p.renewals = words[1]
 	default:
@@ -176,6 +179,10 @@ func (p *play) step(e Event) {
 		}
 		if renew, ok := a.(Renew); ok && !p.byHand {
 			p.renew(renew)
+			continue
+		}
+		if over, ok := a.(HandOver); ok && !p.keeps {
+			p.step(HandedOver{over.Round})
 			continue
 		}
 		p.say(a)

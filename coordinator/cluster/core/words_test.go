@@ -19,7 +19,7 @@ import (
 //	record     b/1@12+draining, -b@13 (removed)
 //	outcome    value:11+keep, error:7+1s, pass
 
-var events = types(Tick{}, Renewed{}, Changed{}, Wrote{}, Opened{}, Closed{}, Ask{}, LeaveAsk{}, Done{}, NobodyHere{}, Committed{}, Doubted{}, Drain{}, Undrain{})
+var events = types(Tick{}, Renewed{}, Changed{}, Wrote{}, Opened{}, Closed{}, Ask{}, LeaveAsk{}, Done{}, NobodyHere{}, Committed{}, Doubted{}, Drain{}, Undrain{}, HandedOver{})
 
 var messages = types(Join{}, Leave{}, Reply{}, Parked{}, Took{}, Outcome{}, Taken{}, Extend{}, Extended{}, Idle{}, Unwanted{},
 	Recover{}, Rejoin{}, End{}, Applied{}, HasApplied{}, Probe{}, Cycle{})
@@ -260,6 +260,8 @@ func writtenField(v any) string {
 		return writtenFailure(v)
 	case PartGen:
 		return fmt.Sprintf("%d.%d", v.Part, v.Gen)
+	case Gift:
+		return fmt.Sprintf("%d:%v", v.Part, v.To)
 	case Burial:
 		return fmt.Sprintf("%v@%d", v.Node, v.Revision)
 	case *Table:

@@ -272,6 +272,8 @@ func (p *process) carryOut(a core.Action) {
 			p.truth.renewed(r, w.times.Lease-w.times.Guard, p.cell.applied)
 			p.step(r)
 		})
+	case core.HandOver:
+		w.after(0, func() { p.do(source{'h', 0}, func() { p.step(core.HandedOver{Round: a.Round}) }) })
 	case core.Write:
 		w.judge.writes(p, a)
 		table := cloneTable(a.Table)
