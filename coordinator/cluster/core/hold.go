@@ -16,6 +16,7 @@ type held struct {
 	life      Time
 	presented Time // when it was last presented to an owner
 	idle      bool
+	set       bool
 	timed     bool
 	outcome   *Outcome
 }
@@ -31,7 +32,7 @@ const maxBeats = 16
 // known here: until the first heartbeat is answered it counts from now, less what
 // the grant can have been under way on a stream that lives.
 func (c *Core) hold(a *ask, m Reply) {
-	h := &held{id: m.Flight, key: a.Key, since: a.Since, until: c.now.Add(c.Times.Limit - c.Times.Guard - c.Times.Silence), life: c.now.Add(m.Life), presented: c.now}
+	h := &held{id: m.Flight, key: a.Key, since: a.Since, set: a.Set, until: c.now.Add(c.Times.Limit - c.Times.Guard - c.Times.Silence), life: c.now.Add(m.Life), presented: c.now}
 	c.held[h.id] = h
 	c.timeHeld(h)
 	if owner := c.routes[h.id.Part].owner; c.alive(owner) != nil {
@@ -158,7 +159,7 @@ func (c *Core) taken(from Node, m Taken) {
 // present shows a lease to an owner that may not know it, or not any more.
 func (c *Core) present(to Node, h *held) {
 	h.presented = c.now
-	c.send(to, Rejoin{Flight: h.id, Key: h.key, Since: h.since, Life: max(h.life.Sub(c.now), 0), Idle: h.idle, Outcome: h.outcome})
+	c.send(to, Rejoin{Flight: h.id, Key: h.key, Since: h.since, Life: max(h.life.Sub(c.now), 0), Idle: h.idle, Set: h.set, Outcome: h.outcome})
 }
 
 // nobodyHere tells the owner that nobody of this node waits for a load any more.

@@ -193,6 +193,7 @@ type Rejoin struct {
 	Since   uint64 // its v is not below
 	Life    time.Duration
 	Idle    bool
+	Set     bool     // it is of a Join with Set
 	Outcome *Outcome // nil: it is still being computed
 }
 

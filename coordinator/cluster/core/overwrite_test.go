@@ -80,6 +80,34 @@ func TestASetOfANodeThatDiesGoesOnToOneWhoWaits(t *testing.T) {
 	`)
 }
 
+func TestASetThatItsOwnerDoesNotSurviveIsStillOne(t *testing.T) {
+	transcript(t, scene{self: "m", others: "a b", table: "2:m/1@2"}, `
+		a: Rejoin flight=0.1.7 key=k since=10 life=8s set
+			→ (adopted node=a/1 key=k)
+			→ a: Extended kept=0.1.7
+		a: End round=1
+		b: End round=1
+			→ (active)
+		invalidated k 11
+		Changed revision=11
+		b: Join ask=1 key=k gen=2 since=11 wait=30s
+			→ b: Parked ask=1 flight=0.1.7 holder=a/1
+		a: Outcome flight=0.1.7 key=k kind=value value=11+keep
+			→ Keep key=k value=11+keep
+			→ b: Reply ask=1 kind=value gen=2 flight=0.1.7 value=11+keep
+	`)
+	transcript(t, scene{self: "a", others: "o m", table: "1:o/1@1"}, `
+		Ask id=1 key=k since=10 wait=10s fresh set
+			→ o: Join ask=1 key=k gen=1 since=10 wait=10s fresh set
+		o: Reply ask=1 kind=lease gen=1 flight=0.1.7 life=10s
+			→ o: Extend flights=0.1.7
+			→ Answered ask=1 kind=lease flight=0.1.7 life=10s
+		m: Recover round=1 parts=0.2
+			→ m: Rejoin flight=0.1.7 key=k since=10 life=10s set
+			→ m: End round=1
+	`)
+}
+
 func TestASetIsRefusedWithoutALease(t *testing.T) {
 	transcript(t, scene{self: "o", others: "a"}, `
 		a: Join ask=1 key=k gen=1 since=10 wait=10s fresh set lapsed

@@ -249,7 +249,7 @@ func (c *Core) claim(f *flight, m Rejoin) {
 	f.unclaimed = false
 	if f.outcome == nil {
 		if f.reserved {
-			f.reserved, f.since, f.life = false, m.Since, c.now.Add(m.Life)
+			f.reserved, f.since, f.set, f.life = false, m.Since, m.Set, c.now.Add(m.Life)
 			c.note(Note{What: NoteAdopted, Node: f.holder, Part: f.id.Part, Key: f.key})
 		}
 		f.until = c.now.Add(c.Times.Limit)
@@ -266,7 +266,7 @@ func (c *Core) claim(f *flight, m Rejoin) {
 // adopt makes a lease that an earlier owner granted one of ours.
 func (c *Core) adopt(from Node, m Rejoin, older *flight) {
 	f := &flight{
-		id: m.Flight, key: m.Key, holder: from, since: m.Since, idle: m.Idle, adopted: true,
+		id: m.Flight, key: m.Key, holder: from, since: m.Since, idle: m.Idle, set: m.Set, adopted: true,
 		until: c.now.Add(c.Times.Limit), life: c.now.Add(m.Life),
 	}
 	c.note(Note{What: NoteAdopted, Node: from, Part: m.Flight.Part, Key: m.Key})

@@ -186,14 +186,14 @@ func appendRejoin(b []byte, m *core.Rejoin) ([]byte, error) {
 	b = appendDuration(b, 4, m.Life)
 	b = appendBool(b, 5, m.Idle)
 	if m.Outcome == nil {
-		return b, nil
+		return appendBool(b, 7, m.Set), nil
 	}
 	b, start := openMessage(b, 6)
 	b, err := appendOutcome(b, m.Outcome)
 	if err != nil {
 		return nil, err
 	}
-	return closeMessage(b, start), nil
+	return appendBool(closeMessage(b, start), 7, m.Set), nil
 }
 
 func appendProbe(b []byte, m *core.Probe) []byte {

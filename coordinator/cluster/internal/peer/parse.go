@@ -307,6 +307,8 @@ func parseRejoin(f *fields) (m core.Rejoin) {
 			outcome := parseOutcome(&inner)
 			m.Outcome = &outcome
 			f.adopt(&inner)
+		case 7:
+			m.Set = f.bool()
 		default:
 			f.skip()
 		}

@@ -1596,6 +1596,7 @@ type Rejoin struct {
 	Life          int64                  `protobuf:"varint,4,opt,name=life,proto3" json:"life,omitempty"`
 	Idle          bool                   `protobuf:"varint,5,opt,name=idle,proto3" json:"idle,omitempty"`
 	Outcome       *Outcome               `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Set           bool                   `protobuf:"varint,7,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1670,6 +1671,13 @@ func (x *Rejoin) GetOutcome() *Outcome {
 		return x.Outcome
 	}
 	return nil
+}
+
+func (x *Rejoin) GetSet() bool {
+	if x != nil {
+		return x.Set
+	}
+	return false
 }
 
 type End struct {
@@ -2199,14 +2207,15 @@ const file_coordinator_cluster_internal_peerpb_peer_proto_rawDesc = "" +
 	"\x03gen\x18\x02 \x01(\x04R\x03gen\"N\n" +
 	"\aRecover\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\x12-\n" +
-	"\x05parts\x18\x02 \x03(\v2\x17.corral.peer.v1.PartGenR\x05parts\"\xbb\x01\n" +
+	"\x05parts\x18\x02 \x03(\v2\x17.corral.peer.v1.PartGenR\x05parts\"\xcd\x01\n" +
 	"\x06Rejoin\x12.\n" +
 	"\x06flight\x18\x01 \x01(\v2\x16.corral.peer.v1.FlightR\x06flight\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
 	"\x05since\x18\x03 \x01(\x04R\x05since\x12\x12\n" +
 	"\x04life\x18\x04 \x01(\x03R\x04life\x12\x12\n" +
 	"\x04idle\x18\x05 \x01(\bR\x04idle\x121\n" +
-	"\aoutcome\x18\x06 \x01(\v2\x17.corral.peer.v1.OutcomeR\aoutcome\"\x1b\n" +
+	"\aoutcome\x18\x06 \x01(\v2\x17.corral.peer.v1.OutcomeR\aoutcome\x12\x10\n" +
+	"\x03set\x18\a \x01(\bR\x03set\"\x1b\n" +
 	"\x03End\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\"%\n" +
 	"\aApplied\x12\x1a\n" +
