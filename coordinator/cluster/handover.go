@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/corralcache/corral"
@@ -36,13 +37,12 @@ func (n *Node) Leave(ctx context.Context) error {
 // leavePause is how often Leave looks.
 const leavePause = 10 * time.Millisecond
 
-// handOver gives what this node has kept of partitions to their next owners, one
-// after the other, each over a connection of its own. Who does not take it
-// computes it when it is asked for.
+// handOver gives what this node has kept of partitions to their next owners, each
+// over a connection of its own. Who does not take it computes it when it is asked
+// for.
 func (n *Node) handOver(a core.HandOver) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.times.Handover)
 	defer cancel()
-	began := boottime()
 	parts := map[core.Node]map[int]bool{}
 	for _, gift := range a.Gifts {
 		if parts[gift.To] == nil {
@@ -50,20 +50,26 @@ func (n *Node) handOver(a core.HandOver) {
 		}
 		parts[gift.To][int(gift.Part)] = true
 	}
+	var giving sync.WaitGroup
 	for to, parts := range parts {
-		if !n.keepsAny(parts) {
-			continue
-		}
-		given, err := n.give(ctx, to, parts)
-		n.n.handedOver.Add(uint64(given))
-		if err != nil {
-			n.log.Warn("what this node has kept was not handed over as a whole to the next owner, which computes the rest again when it is asked for",
-				"node", to.String(), "values", given, "cause", err)
-			continue
-		}
-		n.log.Info("what this node has kept is handed over to the next owner", "node", to.String(), "values", given, "took", boottime().Sub(began))
+		giving.Go(func() { n.handOverTo(ctx, to, parts) })
 	}
+	giving.Wait()
 	n.step(core.HandedOver{Round: a.Round})
+}
+
+func (n *Node) handOverTo(ctx context.Context, to core.Node, parts map[int]bool) {
+	if !n.keepsAny(parts) {
+		return
+	}
+	began := boottime()
+	given, err := n.give(ctx, to, parts)
+	n.n.handedOver.Add(uint64(given))
+	if err != nil {
+		n.say(saysNotHandedOver, "node", to.String(), "values", given, "cause", err)
+		return
+	}
+	n.log.Info("what this node has kept is handed over to the next owner", "node", to.String(), "values", given, "took", boottime().Sub(began))
 }
 
 // keepsAny reports whether anything is kept of some partitions.

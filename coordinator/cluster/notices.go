@@ -138,6 +138,9 @@ var (
 	saysNotShared = notice{slog.LevelWarn, "a value is not given to other nodes",
 		"each node that is asked for it loads it by itself",
 		"make the value smaller, or its Codec able to encode it; the cause says which"}
+	saysNotHandedOver = notice{slog.LevelWarn, "what this node has kept was not handed over as a whole to the next owner of its keys",
+		"the rest is loaded again when it is asked for",
+		"nothing, if it happens once; else see that the two nodes reach each other, and that what is kept goes over the network within five seconds"}
 	saysNotKept = notice{slog.LevelWarn, "a value of another node is not kept by its owner",
 		"it is loaded again when it is next asked for",
 		"see that all nodes have the same Codec and limits; the cause says which"}

@@ -521,3 +521,22 @@ func TestTheOutcomeOfAReservedFlightIsTakenWithItsSince(t *testing.T) {
 			→ 500ms a: Reply ask=1 kind=error gen=2 flight=0.1.7 failure=7
 	`)
 }
+
+func TestAnOwnerKeepsWhatItComputedForAnother(t *testing.T) {
+	transcript(t, scene{self: "m", others: "o", table: "1:o/1@1"}, `
+		Ask id=1 key=k wait=30s
+			→ o: Join ask=1 key=k gen=1 wait=30s
+		o: Reply ask=1 kind=lease gen=1 flight=0.1.1 life=30s
+			→ o: Extend flights=0.1.1
+			→ Answered ask=1 kind=lease flight=0.1.1 life=30s
+		Changed revision=11 table=2:m/1@2
+			→ (took over)
+			→ o: Recover round=1 parts=0.2
+			→ (adopted node=m/1 key=k)
+		o: End round=1
+			→ (active)
+		Done flight=0.1.1 kind=value value=10+keep
+			→ Keep key=k value=10+keep
+			→ Settled flight=0.1.1
+	`)
+}

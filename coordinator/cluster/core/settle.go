@@ -57,7 +57,8 @@ func (c *Core) nameIn(f *flight) {
 }
 
 // retain keeps what the current flight of a key came to: the value on the shelf,
-// a pause or a pass as a mark.
+// a pause or a pass as a mark. A holder that owned the key has put it there
+// itself; one that did not may not have.
 func (c *Core) retain(f *flight) {
 	m := f.outcome
 	switch {
@@ -65,7 +66,7 @@ func (c *Core) retain(f *flight) {
 		c.marks.put(c, f.key, mark{since: f.since, kind: KindPass}, passMark)
 	case m.Kind == KindError:
 		c.marks.put(c, f.key, mark{since: f.since, kind: KindError, failure: m.Failure}, m.Failure.RetryAfter)
-	case m.Value.Keep && f.holder != c.Self && c.Shelf.Untouched(f.key, m.Value.Tags, m.Value.Revision, c.applied):
+	case m.Value.Keep && (f.holder != c.Self || f.adopted) && c.Shelf.Untouched(f.key, m.Value.Tags, m.Value.Revision, c.applied):
 		c.act(Keep{f.key, m.Value})
 	}
 }
