@@ -36,7 +36,7 @@ type game struct {
 	files   []playFile
 	ops     map[string][]op // by key
 	acked   map[string]int  // invalidations, by word
-	unknown int             // and those whose outcome nobody knows
+	unknown int             // and those whose outcome nobody knows, which were repeated
 }
 
 // A playFile is what one life of a node has read.
@@ -133,18 +133,21 @@ func (g *game) write() {
 func (g *game) invalidate(command faults.Command, keys []string, versions []int) {
 	call := faults.Now()
 	for range writeTries {
-		n := g.c.nodes[rand.N(len(g.c.nodes))]
-		if a, ok := n.send(command).wait(); ok && a.Error == "" {
-			g.note(opSettle, n.name, keys, versions, call, a.Ended)
-			g.mu.Lock()
+		n := g.c.anyone()
+		a, ok := n.send(command).wait()
+		acknowledged := ok && a.Error == ""
+		g.mu.Lock()
+		if acknowledged {
 			g.acked[command.Do]++
-			g.mu.Unlock()
+		} else {
+			g.unknown++
+		}
+		g.mu.Unlock()
+		if acknowledged {
+			g.note(opSettle, n.name, keys, versions, call, a.Ended)
 			return
 		}
 	}
-	g.mu.Lock()
-	g.unknown++
-	g.mu.Unlock()
 }
 
 // note writes an operation into the history of each key that it concerns.

@@ -36,7 +36,7 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 		g.end()
 		operations += g.judge(t, r)
 	}
-	r.note("%d operations; acknowledged %d by key, %d by tag, %d of all, %d unknown", operations, r.acked["invalidate"], r.acked["invalidate tag"], r.acked["invalidate all"], r.unknown)
+	r.note("%d operations; acknowledged were %d by key, %d by tag and %d of all, and unknown, and repeated, %d", operations, r.acked["invalidate"], r.acked["invalidate tag"], r.acked["invalidate all"], r.unknown)
 	if r.acked["invalidate"] == 0 || r.acked["invalidate tag"] == 0 || r.acked["invalidate all"] == 0 {
 		t.Errorf("acknowledged were %v: some way was not tried", r.acked)
 	}

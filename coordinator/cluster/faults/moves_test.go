@@ -52,7 +52,7 @@ func TestPlannedMovesCostNothingAndMoveLittle(t *testing.T) {
 	r := newReport(t, "F9")
 	s := c.steady()
 	for range rounds(1, 10) {
-		before := c.owners()
+		before, warm := c.owners(), c.warm(r)
 		joins := c.add()
 		joins.begin()
 		c.awaitWhole()
@@ -60,7 +60,9 @@ func TestPlannedMovesCostNothingAndMoveLittle(t *testing.T) {
 		r.moved(before, c.owners(), len(before)/len(c.nodes))
 		time.Sleep(300 * time.Millisecond)
 
+		c.stillWarm(r, warm)
 		c.drained(r, joins)
+		c.stillWarm(r, warm)
 
 		before = c.owners()
 		joins.rest()
@@ -69,6 +71,7 @@ func TestPlannedMovesCostNothingAndMoveLittle(t *testing.T) {
 		c.nodes = c.others(joins)
 		c.awaitWhole()
 		r.moved(before, c.owners(), owned(before, joins))
+		c.stillWarm(r, warm)
 		time.Sleep(300 * time.Millisecond)
 	}
 	s.end(t, r)

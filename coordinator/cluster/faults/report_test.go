@@ -22,7 +22,7 @@ type report struct {
 	refused      int // callers of a node without a lease, which says so
 	stale        int
 	acked        map[string]int // invalidations, by word
-	unknown      int            // and those whose outcome nobody knows
+	unknown      int            // and those whose outcome nobody knows, which were repeated
 	again        int            // computations of values whose owner had changed
 	moves        int            // of partitions
 	leastMoves   int            // that there had to be

@@ -71,8 +71,8 @@ func (s *steady) end(t *testing.T, r *report) {
 	}
 	for _, all := range calls {
 		if len(all) > 1 && all[1].call > all[0].answer {
-			// Who asks once the value has landed may find that its owner has changed,
-			// and nothing of it is handed over.
+			// Who asks once the value has landed may find that its owner has changed.
+			// What lands while values are handed over stays behind.
 			r.again++
 			all = all[1:]
 		}

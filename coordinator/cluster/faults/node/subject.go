@@ -195,9 +195,14 @@ func (s *subject) leads(ctx context.Context) bool {
 	return err == nil && status.Leader == status.Header.MemberId
 }
 
+// leaveWithin is for how long a node tries to give its keys away before it ends.
+const leaveWithin = 10 * time.Second
+
 func (s *subject) close(id int) error {
 	a := faults.Answer{ID: id, Heard: time.Now()}
-	a.Error = text(errors.Join(s.rest(), s.cache.Close(), s.node.Close()))
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	a.Error = text(errors.Join(s.rest(), s.node.Leave(ctx), s.cache.Close(), s.node.Close()))
 	a.Done = time.Now()
 	s.answer(a)
 	return nil
