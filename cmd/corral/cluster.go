@@ -20,6 +20,7 @@ type clusterCommands struct {
 	Table      clusterTable   `cmd:"" help:"Print which node owns how many of the keys, and which partitions."`
 	Partitions clusterKey     `cmd:"" help:"Print where a key is: its partition, its owner, and who computes it."`
 	Drain      clusterDrain   `cmd:"" help:"Make a node give its keys away and stay as one that owns none."`
+	Certs      clusterCerts   `cmd:"" help:"Make an authority and certificates for the nodes of a cluster, to try it."`
 }
 
 // askTimeout is how long an admin listener may take to answer.
