@@ -59,6 +59,7 @@ func statusOf(s cluster.Status) ClusterStatus {
 			"values": s.Values, "leases": s.Leases, "holder_lost": s.HolderLost, "adopted": s.Adopted, "superseded": s.Superseded, "late_rejoins": s.LateRejoins,
 			"void_outcomes": s.VoidOutcomes, "lost_leases": s.Lost, "unreachable": s.Unreachable, "buried": s.Buried, "lapses": s.Lapses, "fenced": s.Fenced,
 			"invalidations": s.Invalidations, "not_acknowledged": s.NotAcknowledged, "invalidations_waited": s.Silent, "recoveries": s.Recoveries,
+			"handed_over": s.HandedOver, "taken_over": s.TakenOver,
 			"renewals": s.Renewals, "renewals_failed": s.RenewalsFailed, "etcd_writes": s.EtcdWrites, "messages_lost": s.MessagesLost,
 		},
 	}

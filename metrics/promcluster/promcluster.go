@@ -87,6 +87,10 @@ var reasonMetrics = []reasonMetric{
 		"late_rejoin":  func(s *cluster.Status) uint64 { return s.LateRejoins },
 		"void_outcome": func(s *cluster.Status) uint64 { return s.VoidOutcomes },
 	}},
+	{clusterDesc("handed_over_values_total", "Kept values that moved with their keys to another node (given) or to this one (taken), on planned moves.", "direction"), map[string]func(*cluster.Status) uint64{
+		"given": func(s *cluster.Status) uint64 { return s.HandedOver },
+		"taken": func(s *cluster.Status) uint64 { return s.TakenOver },
+	}},
 	{clusterDesc("renewals_total", "Renewals of the node's lease.", "result"), map[string]func(*cluster.Status) uint64{
 		"done":   func(s *cluster.Status) uint64 { return s.Renewals - min(s.Renewals, s.RenewalsFailed) },
 		"failed": func(s *cluster.Status) uint64 { return s.RenewalsFailed },
