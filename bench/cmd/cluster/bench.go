@@ -35,18 +35,19 @@ type scale struct {
 	rest      time.Duration // for which a cluster is left alone
 	watched   int           // keys of an owner that is killed
 	sizes     []int         // of clusters, in nodes
+	owned     int           // keys that an owner has
 }
 
 var full = scale{
 	warm: 200 * time.Millisecond, per: time.Second, crowd: 512, keys: 4096, stampede: 1000, stampedes: 5, writers: 256,
-	body: 1 << 30, rest: 5 * time.Second, watched: 16, sizes: []int{1, 2, 3, 5},
+	body: 1 << 30, rest: 5 * time.Second, watched: 16, sizes: []int{1, 2, 3, 5}, owned: 1_000_000,
 }
 
 // smoke is enough to see that what is asserted holds.
 var smoke = scale{
 	quick: true,
 	warm:  10 * time.Millisecond, per: 50 * time.Millisecond, crowd: 32, keys: 64, stampede: 60, stampedes: 1, writers: 16,
-	body: 64 << 20, rest: 300 * time.Millisecond, watched: 4, sizes: []int{1, 2},
+	body: 64 << 20, rest: 300 * time.Millisecond, watched: 4, sizes: []int{1, 2}, owned: 2000,
 }
 
 // measure measures rows and prints each as soon as it is there.

@@ -19,8 +19,11 @@ import (
 // cacheName is of the one cache that the nodes share.
 const cacheName = "bench"
 
-// valueBytes is the size of every value.
+// valueBytes is the size of values.
 const valueBytes = 1 << 10
+
+// smallBytes is the size of values of which there are many.
+const smallBytes = 16
 
 // patience is how long anything may take that is no figure.
 const patience = 30 * time.Second
@@ -36,6 +39,7 @@ type Member struct {
 	askers   map[string]asker
 	seized   corral.Lease   // see Seize
 	stalled  *corral.Record // see Stall
+	swept    atomic.Value   // the end of a Sweep, as context.CancelFunc
 	profiled *os.File
 }
 
@@ -47,6 +51,7 @@ type Start struct {
 	Groupcache        []string // of all nodes
 	Index             int      // of this one
 	Exchange          string   // of NATS
+	Alone             bool     // without the rivals
 }
 
 // Begin joins the cluster and returns the address of the rivals.
@@ -63,17 +68,19 @@ func (m *Member) Begin(s Start, rival *string) (err error) {
 	}
 	m.port = &port{Keeper: m.node.Cache(cacheName).(corral.Keeper)}
 	m.cache, err = corral.New(corral.LoaderFunc[[]byte](m.loads.load), corral.Options[[]byte]{
-		Name: cacheName, MaxBytes: 256 << 20, TTL: corral.Forever, ErrorPause: -1,
+		Name: cacheName, MaxBytes: 1 << 30, TTL: corral.Forever, ErrorPause: -1,
 		Codec: codec.Bytes{}, Coordinator: m.port, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
 	m.askers = map[string]asker{corralName: m.askOwner}
-	if m.rivals, err = serveRivals(s, &m.loads); err != nil {
-		return err
+	if !s.Alone {
+		if m.rivals, err = serveRivals(s, &m.loads); err != nil {
+			return err
+		}
+		*rival = m.rivals.address
 	}
-	*rival = m.rivals.address
 	for ctx.Err() == nil && !m.port.Standing() {
 		time.Sleep(time.Millisecond)
 	}
@@ -85,6 +92,11 @@ func (m *Member) Close() error {
 	var errs []error
 	if m.rivals != nil {
 		m.rivals.stop()
+	}
+	if m.node != nil { // while the cache is there to be handed over
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		errs = append(errs, m.node.Leave(ctx))
 	}
 	if m.cache != nil {
 		errs = append(errs, m.cache.Close())
@@ -149,6 +161,13 @@ func (m *Member) Profile(path string, _ *Nothing) (err error) {
 type port struct {
 	corral.Keeper
 	revision atomic.Uint64
+	asks     atomic.Int64 // Joins
+}
+
+// Join implements corral.Coordinator.
+func (p *port) Join(ctx context.Context, request corral.Request) (corral.Answer, error) {
+	p.asks.Add(1)
+	return p.Keeper.Join(ctx, request)
 }
 
 // Watch implements corral.Coordinator.
@@ -216,6 +235,9 @@ func (l *loads) value(ctx context.Context, key string) ([]byte, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
+	}
+	if kind == "small" {
+		return make([]byte, smallBytes), nil
 	}
 	return make([]byte, valueBytes), nil
 }

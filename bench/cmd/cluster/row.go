@@ -29,7 +29,7 @@ type sample map[string]float64
 
 // rows are all there are, in the order of their measurement. The last ones need
 // clusters of their own.
-var rows = []row{oneRow, crowdRow, stampedeRow, cycleRow, stalledRow, writesRow, killedRow, sizesRow}
+var rows = []row{oneRow, crowdRow, stampedeRow, cycleRow, stalledRow, writesRow, mirrorRow, invalidateRow, killedRow, stoppedRow, movesRow, memoryRow, sizesRow}
 
 func rowNames() string {
 	var names []string
