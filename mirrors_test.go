@@ -138,20 +138,14 @@ func TestCallersWhoJoinAFlightEarnAMirror(t *testing.T) { // M1
 }
 
 func TestACallerWhoAsksOnceIsCountedOnce(t *testing.T) { // M1
-	inManor(t, numbered(), nil, func(t *testing.T, w *town) {
-		waits := w.goGet(other, "a")
-		if err := w.caches[owner].Invalidate(t.Context(), "a"); err != nil {
-			t.Fatal(err)
+	withKeeper(t, func(k *kept, _ *corral.Options[string]) { k.poor = true }, func(t *testing.T, k *kept) {
+		old := text("old")
+		old.TTL, old.StaleFor = -time.Second, time.Hour
+		k.script.On("a", corraltest.Gives(old), corraltest.Gives(text("new")))
+		k.get("a", corral.NoStale()).want(t, "new", corral.Remote, 0) // the first answer would not do
+		if s := k.Stats(); s.Mirrors != 0 || s.Unmirrored != 2 {
+			t.Fatalf("%d mirrors, %d unmirrored; want none and 2", s.Mirrors, s.Unmirrored)
 		}
-		later := w.goGet(other, "a", corral.Fresh())
-		(<-waits).want(t, "a#1", corral.Loaded, loadTime)
-		(<-later).want(t, "a#2", corral.Loaded, loadTime)
-		w.wantMirrors("a")
-	})
-	inManor(t, once, nil, func(t *testing.T, w *town) {
-		w.get(owner, "a")
-		w.get(other, "a", corral.Fresh()).want(t, "a#1", corral.Loaded, 0)
-		w.wantMirrors()
 	})
 }
 

@@ -104,7 +104,7 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 		s.FwdStatus = v.forwarded()
 	}
 	switch {
-	case !a.info.Kept:
+	case !a.info.Kept && v.reason != httpsem.NoReason:
 		s.Detail = v.reason.String()
 	case a.info.Source == corral.Remote:
 		s.Detail = remote

@@ -74,6 +74,9 @@ var figures = []figure{
 	count("corral.load.not_modified", "{load}", "Loads that found their value unchanged.", func(s *corral.Stats) uint64 { return s.NotModified }),
 	count("corral.load.detached", "{load}", "Loads that an invalidation or a Set parted from their key.", func(s *corral.Stats) uint64 { return s.Detached }),
 	count("corral.remote.hits", "{load}", "Loads answered by another process.", func(s *corral.Stats) uint64 { return s.RemoteHits }),
+	count("corral.mirrored", "{value}", "Values kept although another process owns their key.", func(s *corral.Stats) uint64 { return s.Mirrored }),
+	count("corral.unmirrored", "{value}", "Values of keys that another process owns which were given to callers and not kept.", func(s *corral.Stats) uint64 { return s.Unmirrored }),
+	count("corral.mirrors.outgrown", "{value}", "Mirrors that left to make room for a younger one.", func(s *corral.Stats) uint64 { return s.MirrorsOutgrown }),
 	count("corral.store.hits", "{load}", "Loads answered by the store.", func(s *corral.Stats) uint64 { return s.StoreHits }),
 	count("corral.store.errors", "{error}", "Failures of the store or the codec; serving went on without.", func(s *corral.Stats) uint64 { return s.StoreErrors }),
 	count("corral.refused", "{call}", "Calls and refreshes that met a limit.", func(s *corral.Stats) uint64 { return s.Refused }),
@@ -85,6 +88,8 @@ var figures = []figure{
 
 	gauge("corral.entries", "{entry}", "Keys that the cache has something under.", func(s *corral.Stats) int64 { return int64(s.Entries) }),
 	gauge("corral.kept", "By", "Bytes kept, overhead included.", func(s *corral.Stats) int64 { return s.Bytes }),
+	gauge("corral.mirrors", "{entry}", "Of the entries, those whose value another process owns.", func(s *corral.Stats) int64 { return int64(s.Mirrors) }),
+	gauge("corral.mirrors.kept", "By", "Of the bytes kept, what mirrors take.", func(s *corral.Stats) int64 { return s.MirrorBytes }),
 	gauge("corral.in_flight", "By", "Bytes of bodies that still arrive or that only their readers hold.", func(s *corral.Stats) int64 { return s.BytesInFlight }),
 	gauge("corral.limit", "By", "What kept and in-flight bytes together never exceed; the largest number for a cache without a limit.", func(s *corral.Stats) int64 { return s.MaxBytes }),
 	gauge("corral.loads.running", "{load}", "Loads whose goroutine has not returned.", func(s *corral.Stats) int64 { return int64(s.Running) }),

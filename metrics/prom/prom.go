@@ -101,6 +101,9 @@ var (
 		count("passed_total", "Values that were for one caller only.", func(s *corral.Stats) uint64 { return s.Passes }),
 		count("not_modified_total", "Loads that found their value unchanged.", func(s *corral.Stats) uint64 { return s.NotModified }),
 		count("remote_hits_total", "Loads answered by another process.", func(s *corral.Stats) uint64 { return s.RemoteHits }),
+		count("mirrored_total", "Values kept although another process owns their key.", func(s *corral.Stats) uint64 { return s.Mirrored }),
+		count("unmirrored_total", "Values of keys that another process owns which were given to callers and not kept.", func(s *corral.Stats) uint64 { return s.Unmirrored }),
+		count("mirrors_outgrown_total", "Mirrors that left to make room for a younger one.", func(s *corral.Stats) uint64 { return s.MirrorsOutgrown }),
 		count("store_hits_total", "Loads answered by the store.", func(s *corral.Stats) uint64 { return s.StoreHits }),
 		count("store_errors_total", "Failures of the store or the codec; serving went on without.", func(s *corral.Stats) uint64 { return s.StoreErrors }),
 		count("refused_total", "Calls and refreshes that met a limit.", func(s *corral.Stats) uint64 { return s.Refused }),
@@ -113,6 +116,8 @@ var (
 
 		gauge("entries", "Keys that the cache has something under.", func(s *corral.Stats) int64 { return int64(s.Entries) }),
 		gauge("kept_bytes", "Bytes kept, overhead included.", func(s *corral.Stats) int64 { return s.Bytes }),
+		gauge("mirrors", "Of the entries, those whose value another process owns.", func(s *corral.Stats) int64 { return int64(s.Mirrors) }),
+		gauge("mirror_bytes", "Of the bytes kept, what mirrors take.", func(s *corral.Stats) int64 { return s.MirrorBytes }),
 		gauge("in_flight_bytes", "Bytes of bodies that still arrive or that only their readers hold.", func(s *corral.Stats) int64 { return s.BytesInFlight }),
 		{describe("max_bytes", "What kept and in-flight bytes together never exceed; +Inf for a cache without a limit."), prometheus.GaugeValue, maxBytes, nil},
 		gauge("running_loads", "Loads whose goroutine has not returned.", func(s *corral.Stats) int64 { return int64(s.Running) }),
