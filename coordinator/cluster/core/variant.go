@@ -34,6 +34,8 @@ const (
 	DrainedOwns                             // a drained node is given partitions
 	WriterDoesNotLookAgain                  // who has written into a store does not look whether it may be there
 	StoreKeepsTheInvalidated                // what is invalidated is not deleted from the store
+	GiftUnchecked                           // what is handed over is kept unchecked
+	GiveWithoutHandover                     // a write that gives partitions away does not wait for their handover
 	variants
 )
 
@@ -55,5 +57,6 @@ func (v variant) String() string {
 		"taker's timers not restarted", "grant after giving away", "grant without a lease", "named flight not reserved",
 		"a peer that acknowledges and does not apply", "Set detached by its own invalidation", "Set given out as of its lease",
 		"drained node given partitions", "writer does not look again", "store keeps the invalidated",
+		"what is handed over kept unchecked", "partitions given away before their handover",
 	}[v]
 }

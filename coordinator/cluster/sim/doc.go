@@ -24,6 +24,7 @@
 //   - etcd is out of reach for one node or for all; requests are lost before they
 //     take effect or after, or take effect long after they were given up; watches
 //     lag and stand still
+//   - what is handed over takes long, does not get through, or is not answered
 //   - stores, a node's own or everybody's, take long to write and to delete
 //   - loaders fail, share, pass, hang past their deadline and load other keys;
 //     callers leave, and stand still between two steps
@@ -42,6 +43,7 @@
 //	F3  nobody is declared dead for an outage of etcd's
 //	set  when a Set returns: its owner has its value, or something later has come
 //	store  when all is over: what an acknowledged invalidation concerns is in no store
+//	warm  at every write that gives a partition away: what is kept of it was handed over, or takes too long
 //	one  at every grant: the owner has no value that would do
 //	cycle  loads that wait for each other in a ring, over processes, are told so
 //	heal, leak  after the last fault: every partition is owned, balanced within one, a drained node owns none; every key is had at every node; nothing is remembered

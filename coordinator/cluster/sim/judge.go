@@ -22,14 +22,15 @@ func (v *Violation) Error() string { return fmt.Sprintf("%v: %s: %s", v.At, v.Ru
 // the protocol's invariants. It never asks a core what it believes, except to
 // hold that against the truth.
 type judge struct {
-	world   *world
-	verdict *Violation
-	grants  map[core.Flight]grant
-	giving  map[*process]map[uint32]uint64 // O2: partitions whose giving away has been sent, and in which step
-	causes  map[string]int                 // why loads were repeated
-	notes   map[core.NoteKind]int
-	setting map[asker]string         // the asks of Sets, and their keys
-	sets    map[string][]core.Flight // leases that they were granted
+	world    *world
+	verdict  *Violation
+	grants   map[core.Flight]grant
+	giving   map[*process]map[uint32]uint64 // O2: partitions whose giving away has been sent, and in which step
+	causes   map[string]int                 // why loads were repeated
+	notes    map[core.NoteKind]int
+	handings map[*process]*handing
+	setting  map[asker]string         // the asks of Sets, and their keys
+	sets     map[string][]core.Flight // leases that they were granted
 }
 
 // A grant is a lease that an owner gave.
@@ -42,7 +43,7 @@ type grant struct {
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, grants: map[core.Flight]grant{}, giving: map[*process]map[uint32]uint64{},
-		causes: map[string]int{}, notes: map[core.NoteKind]int{}, setting: map[asker]string{}, sets: map[string][]core.Flight{},
+		causes: map[string]int{}, notes: map[core.NoteKind]int{}, setting: map[asker]string{}, handings: map[*process]*handing{}, sets: map[string][]core.Flight{},
 	}
 }
 
@@ -140,7 +141,10 @@ func (j *judge) unanswered(p *process, f *flight) {
 	j.fail("C5", "%v: ask %d of %s is not answered by its deadline, and %v was there all the time", p.node, f.number, plain(f.key), owner.process.node)
 }
 
-func (j *judge) died(p *process) { delete(j.giving, p) }
+func (j *judge) died(p *process) {
+	delete(j.giving, p)
+	delete(j.handings, p)
+}
 
 func (j *judge) noted(p *process, n core.Note) { j.notes[n.What]++ }
 
@@ -217,6 +221,9 @@ func (j *judge) writes(p *process, a core.Write) {
 				j.giving[p] = map[uint32]uint64{}
 			}
 			j.giving[p][uint32(i)] = p.steps
+			if len(a.Bury) == 0 {
+				j.warm(p, uint32(i), a.Table.OwnerOf(i))
+			}
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (m *machine) crash(why string) {
 
 // A source is one ordered sequence of happenings at a process.
 type source struct {
-	kind  byte // 't'ick, 'w'atch, 'e'tcd, 'p'eer, 'l'oad, 'g'et, 's'et, 'd'eletion
+	kind  byte // 't'ick, 'w'atch, 'e'tcd, 'p'eer, 'l'oad, 'g'et, 's'et, 'd'eletion, 'h'andover
 	index int
 }
 

@@ -273,7 +273,7 @@ func (p *process) carryOut(a core.Action) {
 			p.step(r)
 		})
 	case core.HandOver:
-		w.after(0, func() { p.do(source{'h', 0}, func() { p.step(core.HandedOver{Round: a.Round}) }) })
+		p.cell.handOver(a)
 	case core.Write:
 		w.judge.writes(p, a)
 		table := cloneTable(a.Table)

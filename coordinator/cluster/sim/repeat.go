@@ -50,8 +50,6 @@ func (j *judge) cause(o, l *load) string {
 		return "its owner does not know what was invalidated"
 	case j.overwritten(o.key, o.lease, l.lease):
 		return "a Set"
-	case o.set != nil && o.lease.Gen != l.lease.Gen && j.committed(o.set.call):
-		return "a Set whose owner changed"
 	case !w.etcd.living(o.process.node):
 		return "its holder was declared dead"
 	}

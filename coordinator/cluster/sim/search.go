@@ -28,7 +28,7 @@ type Found struct {
 
 func (f Found) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d gets, %d loads, %d messages; loads beside another of their key:", f.Traffic.Gets, f.Traffic.Loads, f.Traffic.Messages)
+	fmt.Fprintf(&b, "%d gets, %d loads, %d sets, %d values handed over, %d messages; loads beside another of their key:", f.Traffic.Gets, f.Traffic.Loads, f.Traffic.Sets, f.Traffic.Given, f.Traffic.Messages)
 	for _, cause := range slices.Sorted(maps.Keys(f.Causes)) {
 		fmt.Fprintf(&b, "\n%8d  %s", f.Causes[cause], cause)
 	}
@@ -81,6 +81,7 @@ func (t *Traffic) add(u Traffic) {
 	t.Gets += u.Gets
 	t.Invalidations += u.Invalidations
 	t.Sets += u.Sets
+	t.Given += u.Given
 	t.Loads += u.Loads
 	t.Writes += u.Writes
 	t.Changes += u.Changes

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/core"
@@ -189,11 +188,6 @@ func (j *judge) overwritten(key string, after, before core.Flight) bool {
 
 // younger reports whether a lease of a key was granted after another.
 func younger(a, b core.Flight) bool { return a.Gen > b.Gen || a.Gen == b.Gen && a.Seq > b.Seq }
-
-// committed reports whether an invalidation stands in the log.
-func (j *judge) committed(c *call) bool {
-	return slices.ContainsFunc(j.world.etcd.log, func(i invalidation) bool { return i.call == c })
-}
 
 // set judges a Set that has returned: its owner has its value, if that is still
 // the one that granted the lease, and nothing has come after it ("set"). One

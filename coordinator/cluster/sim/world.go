@@ -42,6 +42,7 @@ type Traffic struct {
 	Gets          int
 	Invalidations int
 	Sets          int
+	Given         int // values that were handed over on planned moves
 	Loads         int
 	Writes        int // transactions at etcd
 	Changes       int // watch events at nodes
