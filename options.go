@@ -161,7 +161,7 @@ const (
 	Evicted     RemovalCause = iota // to make room
 	Replaced                        // by a newer value
 	Invalidated                     // by Invalidate and its like
-	Released                        // by Close, or because its body broke or outgrew MaxBytes
+	Released                        // by Close, because its body broke or outgrew MaxBytes, or because it was kept for its body's arrival only
 )
 
 func (c RemovalCause) String() string {
