@@ -101,11 +101,12 @@ func TestWhatIsToBeDeletedIsBounded(t *testing.T) {
 
 func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testing.T) {
 	withPorts(t, withBoth, func(t *testing.T, r *rig) {
+		value := "new"
 		r.load = func(_ context.Context, key string, prev *corral.Item[string]) (corral.Item[string], error) {
 			if prev != nil {
 				return corral.Item[string]{Outcome: corral.NotModified}, nil
 			}
-			return corral.Item[string]{Value: "new", Validator: "e"}, nil
+			return corral.Item[string]{Value: value, Validator: "e"}, nil
 		}
 		for key, v := range map[string]uint64{"before": 9, "at": 10, "touched before": 9, "touched at": 10} {
 			record := text("kept")
@@ -140,6 +141,7 @@ func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testin
 		r.deliver(corral.Invalidation{Revision: 12, Missed: true})
 		synctest.Wait()
 		r.wantLog() // nothing is deleted from the store
-		r.get("memory").want(t, "new", corral.Loaded, 0)
+		value = "newest"
+		r.get("memory").want(t, "new", corral.Loaded, 0) // validated
 	})
 }

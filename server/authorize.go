@@ -123,5 +123,7 @@ func answer(w http.ResponseWriter, status int, what any) {
 
 // refuse writes each line of an error.
 func refuse(w http.ResponseWriter, status int, err error) {
-	answer(w, status, map[string]any{"error": strings.Split(err.Error(), "\n")})
+	answer(w, status, map[string]any{"error": lines(err)})
 }
+
+func lines(err error) []string { return strings.Split(err.Error(), "\n") }

@@ -839,7 +839,7 @@ func TestAPurgeThatIsNotAcknowledgedIsToBeRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if body, _ := io.ReadAll(response.Body); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(string(body), "repeat it") {
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(string(body), "repeat it") || !strings.Contains(string(body), `"acknowledged":false`) {
 		t.Errorf("got %d %s, want 503 that says to repeat it", response.StatusCode, body)
 	}
 }

@@ -86,7 +86,9 @@ func (s *Server) purgeAll(w http.ResponseWriter, r *http.Request, shown purgeReq
 		case errors.Is(err, corral.ErrNotAcknowledged):
 			s.log.Error("perhaps not purged", "what", shown, "error", err)
 			w.Header().Set("Retry-After", "1")
-			refuse(w, http.StatusServiceUnavailable, fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err))
+			answer(w, http.StatusServiceUnavailable, map[string]any{
+				"error": lines(fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err)), "acknowledged": false,
+			})
 			return
 		case err != nil:
 			s.log.Error("not purged", "what", shown, "error", err)
