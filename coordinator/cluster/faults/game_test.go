@@ -21,18 +21,20 @@ import (
 
 // A game is reads at all nodes and writes to the same keys, written down as a
 // history for each key, while faults happen. A write changes the origin and then
-// invalidates, by key, by tag or all.
+// invalidates, by key, by tag or all, or sets the key.
 type game struct {
 	c    *cluster
 	name string
 	tags map[string][]string // keys by tag
-	keys []string
-	rate float64 // of reads, per second and node
+	keys []string            // of all tags
+	sets []string            // keys that are set, by one writer at a time
+	rate float64             // of reads, per second and node
 
 	stop    chan struct{}
 	writing sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
+	idle    []string   // of sets, those that may be written
 	files   []playFile
 	ops     map[string][]op // by key
 	acked   map[string]int  // invalidations, by word
@@ -45,6 +47,7 @@ type playFile struct{ node, path string }
 const (
 	gameTags   = 8
 	keysPerTag = 6
+	setKeys    = 12
 	// writesPerSecond is of all writers together.
 	writesPerSecond = 40
 	// writePatience is for how long an invalidation is waited for, before another
@@ -64,6 +67,10 @@ func (c *cluster) newGame(rate float64) *game {
 		}
 		g.keys = append(g.keys, g.tags[name]...)
 	}
+	for key := range setKeys {
+		g.sets = append(g.sets, fmt.Sprintf("%ss%d", g.name, key))
+	}
+	g.idle = slices.Clone(g.sets)
 	return g
 }
 
@@ -74,7 +81,7 @@ func (g *game) play(n *node) {
 	path := filepath.Join(g.c.dir, fmt.Sprintf("%sreads%d", g.name, len(g.files)))
 	g.files = append(g.files, playFile{n.name, path})
 	g.mu.Unlock()
-	n.send(faults.Command{Do: faults.Begin, Patience: patience, Play: &faults.Play{Keys: g.keys, From: faults.Now(), Rate: g.rate, Path: path}}).must(g.c.t)
+	n.send(faults.Command{Do: faults.Begin, Patience: patience, Play: &faults.Play{Keys: slices.Concat(g.keys, g.sets), From: faults.Now(), Rate: g.rate, Path: path}}).must(g.c.t)
 }
 
 // begin lets all nodes read, and writes.
@@ -88,7 +95,11 @@ func (g *game) begin() {
 		for {
 			select {
 			case <-tick.C:
-				g.write()
+				if rand.N(5) == 0 {
+					g.set()
+				} else {
+					g.write()
+				}
 			case <-g.stop:
 				return
 			}
@@ -127,6 +138,40 @@ func (g *game) write() {
 	versions := g.c.origin.changeAll(keys)
 	g.note(opChange, "origin", keys, versions, call, faults.Now())
 	g.writing.Go(func() { g.invalidate(command, keys, versions) })
+}
+
+// set changes the origin, and sets the key to what it has then. One whose outcome
+// is unknown may come into force at any time, also after a later one: so there is
+// none.
+func (g *game) set() {
+	g.mu.Lock()
+	if len(g.idle) == 0 {
+		g.mu.Unlock()
+		return
+	}
+	key := g.idle[0]
+	g.idle = g.idle[1:]
+	g.mu.Unlock()
+	call := faults.Now()
+	versions := g.c.origin.changeAll([]string{key})
+	g.note(opChange, "origin", []string{key}, versions, call, faults.Now())
+	g.writing.Go(func() {
+		n, call := g.c.anyone(), faults.Now()
+		command := faults.Command{Do: faults.Set, Key: key, Value: value(key, versions[0], 0), Patience: writePatience}
+		if a, ok := n.send(command).wait(); ok && a.Error == "" {
+			g.note(opSet, n.name, []string{key}, versions, call, a.Ended)
+			g.note(opSettle, n.name, []string{key}, versions, call, a.Ended)
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.acked[command.Do]++
+			g.idle = append(g.idle, key)
+			return
+		}
+		g.note(opSet, n.name, []string{key}, versions, call, math.MaxInt64)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.unknown++
+	})
 }
 
 // invalidate asks nodes until one acknowledges it.
@@ -190,7 +235,7 @@ func (g *game) histories(t *testing.T, r *report) (all []*history) {
 	for _, file := range g.files {
 		g.read(t, r, file, calls)
 	}
-	for _, key := range g.keys {
+	for _, key := range slices.Concat(g.keys, g.sets) {
 		all = append(all, &history{key, g.ops[key]})
 	}
 	return all
@@ -216,9 +261,10 @@ func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]c
 			continue
 		}
 		key, version, number, ok := parseValue(read.Value)
-		computed := slices.ContainsFunc(calls[read.Key], func(c call) bool { return c.number == number && c.version == version })
+		computed := slices.ContainsFunc(calls[read.Key], func(c call) bool { return c.number == number && c.version == version }) ||
+			number == 0 && slices.ContainsFunc(g.ops[read.Key], func(o op) bool { return o.kind == opSet && o.version == version })
 		if !ok || key != read.Key || !computed {
-			t.Errorf("node %s gave for %q what nobody has computed for it: %q", from.node, read.Key, read.Value)
+			t.Errorf("node %s gave for %q what nobody has computed or set for it: %q", from.node, read.Key, read.Value)
 			continue
 		}
 		g.ops[key] = append(g.ops[key], op{kind: opRead, version: version, node: from.node, number: number, call: read.Call, ret: read.Return})

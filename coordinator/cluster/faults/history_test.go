@@ -20,7 +20,7 @@ import (
 //
 // What is claimed of it is a regular register, Lamport's, with as many writers
 // and readers as one likes. A write is an interval, from before the origin changes
-// until an invalidation by key, tag or all is acknowledged: a read that begins
+// until an invalidation by key, tag or all, or a Set, is acknowledged: a read that begins
 // after it is given that version or a later one, and a read that overlaps it is
 // given either. So there are two points in a write: the origin's change, from which
 // on the new version may be computed and given, and a later one, from which on no
@@ -32,7 +32,7 @@ import (
 // A write whose outcome is unknown has no second point: it may never be told to
 // anybody, and is still a change, so that its version is given and computed. A
 // computation is an interval too: it takes the version that the origin has at one
-// moment of it, and nobody is given a version that nobody has computed.
+// moment of it, and nobody is given a version that nobody has computed or set.
 type history struct {
 	key string
 	ops []op
@@ -52,6 +52,7 @@ type opKind uint8
 const (
 	opRead    opKind = iota // was given the version
 	opCompute               // took it from the origin
+	opSet                   // gave it to the nodes, as what the origin has
 	opChange                // made it the origin's
 	opSettle                // was told that nobody is given an older one
 )
@@ -62,6 +63,8 @@ func (o op) String() string {
 		return fmt.Sprintf("read v%d #%d", o.version, o.number)
 	case opCompute:
 		return fmt.Sprintf("compute v%d #%d", o.version, o.number)
+	case opSet:
+		return fmt.Sprintf("set v%d", o.version)
 	case opChange:
 		return fmt.Sprintf("change to v%d", o.version)
 	default:
@@ -87,6 +90,9 @@ var model = porcupine.Model{
 		case opCompute:
 			r.computed = max(r.computed, o.version)
 			return o.version == r.newest, r
+		case opSet:
+			r.computed = max(r.computed, o.version)
+			return o.version <= r.newest, r
 		case opChange:
 			legal := o.version == r.newest+1
 			r.newest = o.version
@@ -211,7 +217,7 @@ func (h *history) around(v violation) *history {
 			shown.ops = append(shown.ops, o)
 		case o.kind == opChange:
 			before.newest = max(before.newest, o.version)
-		case o.kind == opCompute:
+		case o.kind == opCompute || o.kind == opSet:
 			before.computed = max(before.computed, o.version)
 		case o.kind == opSettle:
 			before.floor = max(before.floor, o.version)

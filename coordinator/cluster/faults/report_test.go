@@ -19,7 +19,8 @@ type report struct {
 	asked, extra int
 	errors       int
 	errorTexts   map[string]int
-	refused      int // callers of a node without a lease, which says so
+	late         time.Duration // of this process at worst, read in the end
+	refused      int           // callers of a node without a lease, which says so
 	stale        int
 	acked        map[string]int // invalidations, by word
 	unknown      int            // and those whose outcome nobody knows, which were repeated
@@ -33,8 +34,31 @@ type report struct {
 
 func newReport(t *testing.T, row string) *report {
 	r := &report{t: t, row: row, errorTexts: map[string]int{}, acked: map[string]int{}, times: map[string][]time.Duration{}}
-	t.Cleanup(r.print)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.lateness(stop)
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		r.print()
+	})
 	return r
+}
+
+// lateness measures by how much this process is late at worst: that of a machine
+// with too much to do, on which nodes lose their leases too.
+func (r *report) lateness(stop <-chan struct{}) {
+	const every = 20 * time.Millisecond
+	for due := time.Now().Add(every); ; due = time.Now().Add(every) {
+		select {
+		case <-time.After(time.Until(due)):
+			r.late = max(r.late, time.Since(due))
+		case <-stop:
+			return
+		}
+	}
 }
 
 // took notes how long something took.
@@ -110,6 +134,9 @@ func (r *report) print() {
 	fmt.Fprintf(&b, "%s: %d answered, %d extra calls, %d errors, %d refused by nodes without a lease, %d stale", r.row, r.asked, r.extra, r.errors, r.refused, r.stale)
 	if r.again > 0 {
 		fmt.Fprintf(&b, "\n  %d values were asked for once they had landed and their owner had changed", r.again)
+	}
+	if r.late > lease/4 {
+		fmt.Fprintf(&b, "\n  this machine was up to %v late: on one so busy nodes lose their leases", r.late.Round(time.Millisecond))
 	}
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "\n  %s", note)

@@ -67,6 +67,7 @@ func sumOf(row string) *report {
 		sum.failed = sum.failed || r.failed
 		sum.asked, sum.extra, sum.errors = sum.asked+r.asked, sum.extra+r.extra, sum.errors+r.errors
 		sum.refused, sum.stale = sum.refused+r.refused, sum.stale+r.stale
+		sum.late = max(sum.late, r.late)
 		sum.notes = append(sum.notes, r.notes...)
 		for _, name := range r.names {
 			if sum.times[name] == nil {
@@ -83,6 +84,9 @@ func (r *report) seen() string {
 	said := []string{fmt.Sprintf("%d answered, %d extra calls, %d errors, %d stale", r.asked, r.extra, r.errors, r.stale)}
 	if r.refused > 0 {
 		said = append(said, fmt.Sprintf("%d refused without a lease", r.refused))
+	}
+	if r.late > lease/4 {
+		said = append(said, fmt.Sprintf("this machine was up to %v late", r.late.Round(time.Millisecond)))
 	}
 	said = append(said, r.notes...)
 	for _, name := range r.names {

@@ -14,6 +14,8 @@ type Command struct {
 	Key  string   `json:",omitempty"`
 	Keys []string `json:",omitempty"`
 
+	Value string `json:",omitempty"`
+
 	// Callers ask at the same time, each for at most Patience.
 	Callers  int           `json:",omitempty"`
 	Patience time.Duration `json:",omitempty"`
@@ -27,6 +29,7 @@ const (
 	Invalidate    = "invalidate"     // Key, acknowledged
 	InvalidateTag = "invalidate tag" // the tag that is Key, acknowledged
 	InvalidateAll = "invalidate all" // acknowledged
+	Set           = "set"            // Key to Value, everywhere
 	Look          = "look"           // at itself: Status, and the owners of Keys
 	Leads         = "leads"          // say whether the member of etcd in the process leads
 	Begin         = "begin"          // Play, until it is told to Rest

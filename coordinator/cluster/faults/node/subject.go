@@ -96,6 +96,8 @@ func (s *subject) do(command faults.Command, heard time.Time) faults.Answer {
 		a.Error = text(s.cache.InvalidateTags(ctx, command.Key))
 	case faults.InvalidateAll:
 		a.Error = text(s.cache.InvalidateAll(ctx))
+	case faults.Set:
+		a.Error = text(s.cache.Set(ctx, command.Key, corral.Item[[]byte]{Value: []byte(command.Value)}))
 	case faults.Begin:
 		a.Error = text(s.begin(*command.Play, command.Patience))
 	case faults.Rest:
