@@ -154,7 +154,7 @@ func (n *Node) Find(cache, key string) KeyStatus {
 	p := n.core.Partition(key)
 	owner, generation := n.core.Route(p)
 	s := KeyStatus{Partition: p, Owner: owner.Name, Incarnation: owner.Incarnation, Generation: generation}
-	if flight, loading := n.core.FlightOf(key); loading && owner == n.self {
+	if flight, loading := n.core.FlightOf(key); loading {
 		s.Loading, s.Holder, s.Waiters, s.Adopted = true, flight.Holder.Name, flight.Waiters, flight.Adopted
 	}
 	return s
