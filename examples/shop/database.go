@@ -85,6 +85,16 @@ func findProduct(ctx context.Context, db *sql.DB, id int) (product, error) {
 	return p, err
 }
 
+// setPrice gives a product another price, and reports whether there is one.
+func setPrice(ctx context.Context, db *sql.DB, id string, cents int) (found bool, err error) {
+	result, err := db.ExecContext(ctx, `UPDATE products SET price_cents = ? WHERE id = ?`, cents, id)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
 // A review is one customer's opinion of a product.
 type review struct {
 	Stars int    `json:"stars"`

@@ -3,6 +3,7 @@
 // database lets only a few queries run at once, as databases do.
 //
 //	GET  /products/{id}           JSON; public, max-age=60; ETag; slow, and with ?slow=4s slower
+//	PUT  /products/{id}/price     the price in cents
 //	GET  /products/{id}/reviews   JSON; public, max-age=10; fast
 //	GET  /cart                    JSON; private, sets a session cookie
 //	POST /login                   sets a session cookie

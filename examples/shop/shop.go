@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,6 +33,7 @@ func (s *shop) handler() http.Handler {
 	mux := http.NewServeMux()
 	logged := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.logCalls(h)) }
 	logged("GET /products/{id}", s.product)
+	logged("PUT /products/{id}/price", s.reprice)
 	logged("GET /products/{id}/reviews", s.reviews)
 	logged("GET /cart", s.cart)
 	logged("POST /login", s.login)
@@ -67,6 +70,29 @@ func (s *shop) product(w http.ResponseWriter, r *http.Request) {
 		}
 		return findProduct(ctx, s.db, id)
 	})
+}
+
+// maxPrice bounds a price, in cents.
+const maxPrice = 1_000_000_000
+
+// reprice gives a product another price.
+func (s *shop) reprice(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 20))
+	cents, notNumber := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || notNumber != nil || cents < 0 || cents > maxPrice {
+		http.Error(w, "send the price in cents, as 499", http.StatusBadRequest)
+		return
+	}
+	switch found, err := setPrice(r.Context(), s.db, r.PathValue("id"), cents); {
+	case err != nil:
+		s.log.Error("price", "path", r.URL.Path, "error", err)
+		http.Error(w, "the database failed", http.StatusInternalServerError)
+	case !found:
+		http.Error(w, "no such product", http.StatusNotFound)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 func (s *shop) reviews(w http.ResponseWriter, r *http.Request) {

@@ -50,6 +50,34 @@ func do(t *testing.T, method, url string, header ...string) (*http.Response, str
 	return response, string(body)
 }
 
+func TestAPriceIsChangedAndShownAtOnce(t *testing.T) {
+	_, server := newShop(t)
+	for _, test := range []struct {
+		path, price string
+		status      int
+	}{
+		{"/products/42/price", "123", 204},
+		{"/products/42/price", "-1", 400}, {"/products/42/price", "", 400}, {"/products/42/price", "a mug", 400}, {"/products/42/price", strings.Repeat("1", 21), 400},
+		{"/products/0/price", "123", 404}, {"/products/mug/price", "123", 404},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL+test.path, strings.NewReader(test.price))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("PUT %s %q = %d, want %d", test.path, test.price, response.StatusCode, test.status)
+		}
+	}
+	if _, body := do(t, "GET", server.URL+"/products/42"); !strings.Contains(body, `"price_cents":123,`) {
+		t.Errorf("the product is %s, want the new price", body)
+	}
+}
+
 func TestAnswersSayWhatACacheMayDo(t *testing.T) {
 	_, server := newShop(t)
 	for _, test := range []struct {

@@ -18,6 +18,13 @@ import (
 // site is the host that clients of all nodes ask for: it is in the key.
 const site = "shop.example"
 
+// The ports of the first node, for clients and for operators, if they are free;
+// those of the others follow.
+const (
+	frontPort = 8081
+	adminPort = 9091
+)
+
 // The page whose key's owner is killed while it is computed, and how.
 const (
 	slowProduct  = "/products/43"
@@ -35,7 +42,8 @@ type node struct {
 }
 
 // cluster starts several nodes before the shop, has all their clients ask for
-// one product, and kills the node that owns a key while another computes it.
+// one product, kills the node that owns a key while another computes it, and
+// purges at one node what another serves.
 func (d *demo) cluster(ctx context.Context) error {
 	fmt.Fprintf(d.out, "Starting a shop with a slow database, and %d nodes of Corral before it …\n", d.nodes)
 	shop, err := start(ctx, d.logs, "shop", d.shop, "-listen", free(shopAddress))
@@ -70,6 +78,9 @@ func (d *demo) cluster(ctx context.Context) error {
 	if err := d.killOwner(ctx, shop, nodes); err != nil {
 		return err
 	}
+	if err := d.purge(ctx, shop, nodes); err != nil {
+		return err
+	}
 	if d.once {
 		return check(results[1])
 	}
@@ -94,7 +105,8 @@ func (d *demo) startNodes(ctx context.Context, origin, dirs string) ([]*node, er
 			"--cluster.listen", address, "--cluster.peers", strings.Join(addresses, ","), "--cluster.dir", filepath.Join(dirs, name), "--cluster.new", "on",
 		}}
 		nodes[i] = n
-		starting.Go(func() { errs[i] = d.startNode(ctx, n, "127.0.0.1:0", "127.0.0.1:0") })
+		listen, admin := free(fmt.Sprint("127.0.0.1:", frontPort+i)), free(fmt.Sprint("127.0.0.1:", adminPort+i))
+		starting.Go(func() { errs[i] = d.startNode(ctx, n, listen, admin) })
 	}
 	starting.Wait()
 	return nodes, errors.Join(errs...)
@@ -221,21 +233,9 @@ func (n *node) ownerOf(ctx context.Context, page string) (string, error) {
 // kills the owner meanwhile. Clients of the other two wait, or come after.
 func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error {
 	page := slowProduct + slowQuery
-	name, err := nodes[0].ownerOf(ctx, page)
+	owner, others, err := ownerAmong(ctx, nodes, page)
 	if err != nil {
 		return err
-	}
-	var owner *node
-	var others []*node
-	for _, n := range nodes {
-		if n.name == name {
-			owner = n
-		} else {
-			others = append(others, n)
-		}
-	}
-	if owner == nil {
-		return fmt.Errorf("nobody owns %s", page)
 	}
 	computes := others[0]
 	fmt.Fprintf(d.out, "\n%d requests for %s, which takes 4 s. Node %s owns its key, node %s computes it …\n", d.clients, page, owner.name, computes.name)
@@ -331,10 +331,12 @@ All stay up. Try (the host is part of the key, and so the same at all nodes):
 		fmt.Fprintf(d.out, "  curl -i -H 'Host: %s' %s/products/7     # node %s\n", site, n.url, n.name)
 	}
 	fmt.Fprintf(d.out, `
+  curl -X PUT -d 199 %[4]s/products/7/price                          # a new price, which nobody is given yet,
+  curl -d '{"url": "http://%[3]s/products/7"}' %[2]s/purge     # until it is purged, at one node for all
+
   %[1]s cluster status --admin %[2]s
   %[1]s cluster table --admin %[2]s
   %[1]s cluster partitions http://%[3]s/products/7 --admin %[2]s
-  curl -d '{"url": "http://%[3]s/products/7"}' %[2]s/purge     # at one node, for all
   curl %[4]s/debug/calls     # the shop's own log of what reached it
 
   logs: %[5]s

@@ -4,8 +4,8 @@
 // own log and the clients' clocks say. Then it stays up, to be tried by hand.
 //
 // With -nodes 3 it starts a cluster of Corral before the shop, has the clients of
-// all nodes ask for one product, and kills a node while another computes what
-// the first one owns.
+// all nodes ask for one product, kills a node while another computes what the
+// first one owns, and purges a page at one node while another serves it.
 //
 // With -origin it starts Corral before that origin instead and sends nothing.
 package main
