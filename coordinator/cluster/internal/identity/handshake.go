@@ -38,6 +38,9 @@ func (h handshaker) config() *tls.Config {
 
 func (h handshaker) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := credentials.NewTLS(h.config()).ClientHandshake(ctx, authority, raw)
+	if left(err) {
+		return nil, nil, fmt.Errorf("the node there has ended the connection in the handshake: if it speaks no TLS, give it a certificate too (--cluster.tls-cert): %w", err)
+	}
 	if err != nil {
 		return nil, nil, explain(err, "the node there", "its address "+authority)
 	}
