@@ -84,14 +84,17 @@ func (s *Server) purgeAll(w http.ResponseWriter, r *http.Request, shown purgeReq
 			refuse(w, http.StatusBadRequest, err)
 			return
 		case errors.Is(err, corral.ErrNotAcknowledged):
-			s.log.Error("perhaps not purged", "what", shown, "error", err)
+			s.log.Error("perhaps not purged", "what", shown, "error", err,
+				"effect", "nodes that have a lease may still give what it concerns, until the purge is repeated",
+				"remedy", "see what the error says, mostly that etcd has no leader (corral cluster members), and repeat the purge, which does no harm if it holds already")
 			w.Header().Set("Retry-After", "1")
 			answer(w, http.StatusServiceUnavailable, map[string]any{
 				"error": lines(fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err)), "acknowledged": false,
 			})
 			return
 		case err != nil:
-			s.log.Error("not purged", "what", shown, "error", err)
+			s.log.Error("not purged", "what", shown, "error", err,
+				"effect", "what it concerns is still given", "remedy", "see what the error says, and repeat the purge")
 			refuse(w, http.StatusInternalServerError, err)
 			return
 		}
