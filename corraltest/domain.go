@@ -117,7 +117,8 @@ type Process struct {
 	d       *Domain
 	name    string
 	next    int // in d.history; guarded by d.mu, as what follows
-	joined  uint64
+	since   uint64
+	begun   bool
 	applied uint64
 	gone    bool
 	left    chan struct{}
@@ -128,10 +129,19 @@ type Process struct {
 var _ corral.Coordinator = (*Process)(nil)
 
 // Process adds a process. It knows nothing of the invalidations before.
-func (d *Domain) Process(name string) *Process {
+func (d *Domain) Process(name string) *Process { return d.ProcessSince(name, d.Revision()) }
+
+// ProcessSince adds a process that is told of everything that was invalidated
+// after a revision: one that has been away, and reads a log that reaches back
+// to there.
+func (d *Domain) ProcessSince(name string, since uint64) *Process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := &Process{d: d, name: name, next: len(d.history), joined: d.revision, left: make(chan struct{}), broken: make(chan struct{})}
+	first := slices.IndexFunc(d.history, func(inv corral.Invalidation) bool { return inv.Revision > since })
+	if first < 0 {
+		first = len(d.history)
+	}
+	p := &Process{d: d, name: name, next: first, since: since, left: make(chan struct{}), broken: make(chan struct{})}
 	d.processes[p] = true
 	return p
 }
@@ -591,12 +601,18 @@ func (d *Domain) appliedLocked(revision uint64) bool {
 	return true
 }
 
-// Watch applies every invalidation since the process came, beginning with one
-// that has no target and brings the revision at which that was.
+// Watch applies every invalidation since the process came, and begins by saying
+// that what was before is not known. Begun again, it goes on where it ended.
 func (p *Process) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
 	d := p.d
 	d.Log.Add(p.name, "watch")
-	apply(corral.Invalidation{Revision: p.joined})
+	d.mu.Lock()
+	again := p.begun
+	p.begun = true
+	d.mu.Unlock()
+	if !again {
+		apply(corral.Invalidation{Revision: p.since, Missed: true})
+	}
 	for {
 		d.mu.Lock()
 		moved, broken := d.moved, p.broken
