@@ -68,7 +68,7 @@ func (n *Node) restartServer(plan etcd.Embedded) {
 	give := func() {}
 	if len(plan.Members) > 1 {
 		var err error
-		if give, err = n.takeTurn(plan); err != nil {
+		if give, err = n.takeTurn(n.ctx, plan, turnLasts); err != nil {
 			return // the node ends
 		}
 	}
@@ -96,15 +96,15 @@ func (n *Node) restartServer(plan etcd.Embedded) {
 }
 
 // takeTurn waits until no other node starts its member anew, and all other members
-// serve.
-func (n *Node) takeTurn(plan etcd.Embedded) (give func(), err error) {
+// serve. A turn that stays the same for as long as lasts is taken.
+func (n *Node) takeTurn(ctx context.Context, plan etcd.Embedded, lasts time.Duration) (give func(), err error) {
 	var seen, expected uint64
 	since := boottime()
-	for ; ; err = pause(n.ctx, turnAgain) {
+	for ; ; err = pause(ctx, turnAgain) {
 		if err != nil {
 			return nil, err
 		}
-		result, err := n.client.Write(n.ctx, etcd.Txn{
+		result, err := n.client.Write(ctx, etcd.Txn{
 			Require: map[string]uint64{etcd.TurnKey: expected}, Put: map[string][]byte{etcd.TurnKey: []byte(n.config.Name)},
 		})
 		if err != nil {
@@ -122,7 +122,7 @@ func (n *Node) takeTurn(plan etcd.Embedded) (give func(), err error) {
 			seen, since = turn, boottime()
 		}
 		expected = 0
-		if time.Duration(boottime()-since) > turnLasts {
+		if time.Duration(boottime()-since) > lasts {
 			expected = seen
 		}
 	}

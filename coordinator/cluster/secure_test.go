@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 	"github.com/corralcache/corral/internal/authority"
 )
 
@@ -354,5 +355,71 @@ func TestANodeWhoseOwnFilesAreOfNoUseDoesNotBegin(t *testing.T) {
 				t.Errorf("%s: got %v, want it to say %q", row.what, err, want)
 			}
 		}
+	}
+}
+
+func TestANodeAloneTakesOtherAuthoritiesToo(t *testing.T) {
+	before, after := newAuthority(t, "before"), newAuthority(t, "after")
+	f := newFleet(t, 1, true, before)
+	f.start()
+	o := &origin{}
+	c := openAll(t, f.nodes, o)[0]
+	old := f.nodes[0].server.Load()
+	f.configs[0].TLS.trust(t, before, after)
+	f.look()
+	until(t, "the member of etcd to start anew", func() bool {
+		return f.nodes[0].server.Load() != old && strings.Contains(f.logs[0].String(), "has started anew, with other authorities")
+	})
+	f.configs[0].TLS.issue(t, after)
+	f.configs[0].TLS.trust(t, after)
+	f.look()
+	until(t, "an invalidation", func() bool { return c.Invalidate(t.Context(), "k") == nil })
+	until(t, "a value", func() bool { _, err := c.Get(t.Context(), "k"); return err == nil })
+	_ = c.Close()
+}
+
+func TestATurnThatWasNotGivenBackIsTakenOnceItIsOld(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	f := newFleet(t, 1, true, ours)
+	f.start()
+	n := f.nodes[0]
+	plan := etcd.Embedded{Client: n.server.Load().Client()}
+	result, err := n.client.Write(t.Context(), etcd.Txn{Put: map[string][]byte{etcd.TurnKey: []byte("another")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*turnAgain)
+	defer cancel()
+	if _, err := n.takeTurn(ctx, plan, time.Hour); err == nil {
+		t.Error("another's turn was taken")
+	}
+	give, err := n.takeTurn(t.Context(), plan, 2*turnAgain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	give()
+	s, err := n.client.Read(t.Context())
+	if left, there := s.Keys[etcd.TurnKey]; err != nil || there || result.Revision == 0 {
+		t.Errorf("the turn is still %s's, %v", left.Value, err)
+	}
+}
+
+func TestNodesSpeakTLSWithAnEtcdThatIsThere(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	alone := newFleet(t, 1, true, ours) // whose etcd is there, for others
+	alone.start()
+	endpoint := alone.nodes[0].server.Load().Client()
+	secured := func(c *Config) {
+		c.TLS, c.EtcdPrefix = newPapers(t), "/other/"
+		c.TLS.issue(t, ours)
+		c.TLS.trust(t, ours)
+	}
+	nodes := []*Node{join(t, endpoint, "a", secured), join(t, endpoint, "b", secured)}
+	connected(t, nodes)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if n, err := Join(ctx, Config{Name: "c", Listen: "127.0.0.1:0", Etcd: []string{endpoint}, EtcdPrefix: "/other/", Log: logFor(t, "node c")}); err == nil {
+		n.Close()
+		t.Error("a node without certificates joined")
 	}
 }
