@@ -56,8 +56,11 @@
 //
 // # To look inside
 //
-// Node.Status and Node.Table say what a node knows; Node.OwnerOf who owns a key.
-// The log says what an operator may want to know, once in ten seconds at most.
+// Node.Status and Node.Table say what a node knows, Node.Find where a key is and
+// who computes it, Node.EtcdMembers how the members of etcd are. Package
+// metrics/promcluster shows a Status to Prometheus. What the log warns of says
+// what users notice of it (effect) and what to do (remedy), once in ten seconds at
+// most; docs/runbooks has the rest.
 //
 // The decisions are in package core, which the simulator in package sim runs
 // through crashes, pauses, losses and moves; models/ has a model of it that is

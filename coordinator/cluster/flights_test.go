@@ -116,6 +116,17 @@ func TestAFlightGoesOnWhenTheOwnerOfItsKeyLeaves(t *testing.T) {
 	if calls := o.calls.Load(); calls != 1 {
 		t.Errorf("%d loads, want 1", calls)
 	}
+	var adopted, recoveries, lost uint64
+	for _, n := range nodes[:2] {
+		s := n.Status()
+		adopted, recoveries, lost = adopted+s.Adopted, recoveries+s.Recoveries, lost+s.Lost+s.HolderLost
+		if (s.RecoveryTime > 0) != (s.Recoveries > 0) || s.RecoveryLongest > s.RecoveryTime {
+			t.Errorf("%d recoveries took %v, the longest %v", s.Recoveries, s.RecoveryTime, s.RecoveryLongest)
+		}
+	}
+	if adopted != 1 || recoveries == 0 || lost != 0 {
+		t.Errorf("%d leases were adopted in %d recoveries, %d were lost; want 1, some, and none", adopted, recoveries, lost)
+	}
 }
 
 func TestALoadGoesOnWhenItsFirstCallerLeavesAndAnotherNodeWaits(t *testing.T) {
@@ -344,6 +355,9 @@ func TestANodeThatIsTakenForDeadComesBackAsAnother(t *testing.T) {
 		if pause(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("node a did not come back: %+v", s.Nodes)
 		}
+	}
+	if s := nodes[0].Status(); s.Fenced != 1 || s.Nodes[0].Incarnation != 2 {
+		t.Errorf("node a was declared dead %d times, and is %+v", s.Fenced, s.Nodes[0])
 	}
 	if err := caches[1].Invalidate(ctx, "k"); err != nil {
 		t.Fatalf("Invalidate: %v", err)
