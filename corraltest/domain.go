@@ -254,6 +254,7 @@ func (d *Domain) ask(p *Process, request corral.Request, arrived uint64) (corral
 		request.Revision = d.revision // D7
 	}
 	if record := k.answerLocked(request); record != nil {
+		record.Revision = max(record.Revision, d.revision) // nothing concerns it, or it would not be kept
 		return corral.Answer{Kind: corral.AnswerValue, Record: record}, nil
 	}
 	if record := d.peekLocked(request); record != nil {
