@@ -396,6 +396,10 @@ func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight in
 		}
 	case e.flight != f:
 		keep = false
+	case keep && e.overtakenLocked(c, r): // by what the owner has, which has gone on to it and the stores
+		keep = false
+		e.flight = nil
+		e.unpinLocked(c)
 	case keep && weight <= c.o.MaxValueBytes && e.holdsLocked(c, f, r):
 		e.flight = nil
 		keep, unmirrored = e.houseLocked(c, f, r, weight)
@@ -407,6 +411,14 @@ func (e *entry[V]) landLocked(c *Cache[V], f *flight[V], r *record[V], weight in
 	}
 	f.settleLocked(result[V]{record: r, kept: keep, unmirrored: unmirrored})
 	return true
+}
+
+// overtakenLocked reports whether the shelf took in, while a flight was under way,
+// a fresh value that began after it, by an invalidation that this process had not
+// applied when the flight began (S2).
+func (e *entry[V]) overtakenLocked(c *Cache[V], r *record[V]) bool {
+	kept := e.value.Load()
+	return kept != nil && kept.is(unasked) && kept.revision > r.revision && c.now() < kept.expiry
 }
 
 // houseLocked keeps a flight's value, or lets it go with what the entry has

@@ -15,6 +15,9 @@ func mirroring(t testing.TB) *corral.Cache[[]byte] {
 	domain.Owner = func(string) string { return "owner" }
 	other := domain.Keeper("other")
 	c := hitting(t, other)
+	if err := c.Invalidate(t.Context(), "b"); err != nil { // until its watch has begun
+		t.Fatal(err)
+	}
 	for range 2 {
 		if _, err := c.Get(t.Context(), "a"); err != nil {
 			t.Fatal(err)

@@ -403,6 +403,23 @@ func TestAFlightThatComputesIsLeftAlone(t *testing.T) { // S2
 	})
 }
 
+func TestAFlightThatIsOlderThanWhatIsKeptDoesNotReplaceIt(t *testing.T) { // S2
+	for _, row := range []struct {
+		revision uint64
+		ttl      time.Duration
+		want     string
+	}{{1, time.Hour, "kept"}, {0, time.Hour, "a#1"}, {1, loadTime, "a#1"}} {
+		withKeeper(t, nil, func(t *testing.T, k *kept) {
+			leader := k.goGet("a") // at revision 0
+			record := text("kept")
+			record.Revision, record.TTL = row.revision, row.ttl
+			k.keep("a", record)
+			(<-leader).want(t, "a#1", corral.Loaded, loadTime)
+			k.get("a").want(t, row.want, corral.Hit, 0)
+		})
+	}
+}
+
 func TestWhatIsOlderThanAFlightThatComputesIsNotKept(t *testing.T) { // S2
 	withKeeper(t, nil, func(t *testing.T, k *kept) {
 		k.invalidate(corral.Target{Keys: []string{"b"}})
