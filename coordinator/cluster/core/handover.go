@@ -10,13 +10,15 @@ package core
 //	it is     when                                        the write
 //	none      nothing is to be given away
 //	waiting   a next owner has no stream to this node     waits for it, for Times.Silence: it has just come
-//	under way HandOver was said                           waits for HandedOver, for Times.Handover
+//	under way HandOver was said                           waits for HandedOver, for Times.Handover; what the table
+//	                                                      gives away by then, and did not, is handed over next
 //	over      either has come                             goes out
 type handover struct {
 	round uint64
 	began Time // 0: none
 	until Time // under way; 0: waiting
 	over  bool
+	given map[Gift]bool // what has been handed over, or is
 }
 
 // handOver leads a table that gives partitions away through their handover, and
@@ -25,41 +27,49 @@ type handover struct {
 func (c *Core) handOver(next *Table, gives []uint32, bury []Burial) (wait bool) {
 	h := &c.handover
 	if len(gives) == 0 || len(bury) > 0 {
-		h.began, h.until = 0, 0
+		h.end()
 		return false
 	}
-	if h.began == 0 {
-		h.began = c.now
-	}
-	if h.until == 0 {
-		gifts, apart := c.gifts(next, gives)
-		if patience := h.began.Add(c.Times.Silence); apart && c.now < patience {
-			c.timers.set(patience, timer{kind: proposeTimer})
-			return true
-		}
-		if len(gifts) > 0 {
-			h.round++
-			h.until, h.over = c.now.Add(c.Times.Handover), false
-			c.act(HandOver{h.round, gifts})
-			c.timers.set(h.until, timer{kind: proposeTimer})
-		}
-	}
-	if !h.over && c.now < h.until && !broken(GiveWithoutHandover) {
+	if h.until != 0 && !h.over && c.now < h.until && !broken(GiveWithoutHandover) {
 		return true
 	}
-	h.began, h.until = 0, 0
+	if h.began == 0 {
+		h.began, h.given = c.now, map[Gift]bool{}
+	}
+	gifts, apart := c.gifts(next, gives)
+	if patience := h.began.Add(c.Times.Silence); apart && c.now < patience {
+		c.timers.set(patience, timer{kind: proposeTimer})
+		return true
+	}
+	if h.until == 0 {
+		h.until = c.now.Add(c.Times.Handover)
+		c.timers.set(h.until, timer{kind: proposeTimer})
+	}
+	if len(gifts) > 0 && c.now < h.until { // also those that are new since the first
+		h.round++
+		h.over = false
+		for _, g := range gifts {
+			h.given[g] = true
+		}
+		c.act(HandOver{h.round, gifts})
+		return !broken(GiveWithoutHandover)
+	}
+	h.end()
 	return false
 }
 
-// gifts is who is given what, as far as they can be reached, and whether there
-// are others.
+// end is when the write goes out, or nothing is to be given away any more.
+func (h *handover) end() { h.began, h.until, h.given = 0, 0, nil }
+
+// gifts is who is still to be given what, as far as they can be reached, and
+// whether there are others.
 func (c *Core) gifts(next *Table, gives []uint32) (gifts []Gift, apart bool) {
 	for _, p := range gives {
 		switch to := c.alive(next.OwnerOf(int(p))); {
 		case to == nil:
 		case to.session == 0:
 			apart = true
-		default:
+		case !c.handover.given[Gift{p, to.Node}]:
 			gifts = append(gifts, Gift{p, to.Node})
 		}
 	}
@@ -68,7 +78,7 @@ func (c *Core) gifts(next *Table, gives []uint32) (gifts []Gift, apart bool) {
 
 // handOverSoon looks again for a handover that has waited for a stream.
 func (c *Core) handOverSoon() {
-	if h := &c.handover; h.began != 0 && h.until == 0 {
+	if h := &c.handover; h.began != 0 && (h.until == 0 || h.over) {
 		c.timers.set(c.now, timer{kind: proposeTimer})
 	}
 }

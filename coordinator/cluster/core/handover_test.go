@@ -76,3 +76,20 @@ func TestAWriteThatIsRefusedIsHandedOverAnew(t *testing.T) {
 			→ 500ms HandOver round=2 gifts=0:b/1
 	`)
 }
+
+func TestWhatIsGivenAwayBesidesIsHandedOverToo(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1,b/1@1,a/1@1,b/1@1"}, `
+		keeps
+		Drain
+		+400ms
+			→ 400ms HandOver round=1 gifts=0:b/1,2:b/1
+		# c comes, and is to have them; it has no stream yet
+		Changed revision=50 nodes=c/1@50
+		HandedOver round=1
+		Opened peer=c/1
+			→ 400ms c: End
+			→ 400ms HandOver round=2 gifts=0:c/1,2:c/1
+		HandedOver round=2
+			→ 400ms Write id=1 table=2:c/1@2,b/1@1,c/1@2,b/1@1 tableRevision=6
+	`)
+}

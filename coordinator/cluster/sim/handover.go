@@ -94,7 +94,7 @@ func (c *cell) take(from *process, values []given) {
 	}
 }
 
-// A handing is what a node has last been told to hand over.
+// A handing is what a node has been told to hand over before its next write.
 type handing struct {
 	round uint64
 	to    map[uint32]core.Node
@@ -104,11 +104,15 @@ type handing struct {
 
 // hands hears that a node is to hand something over.
 func (j *judge) hands(p *process, a core.HandOver) {
-	h := &handing{round: a.Round, to: map[uint32]core.Node{}, until: p.machine.clock().Add(j.world.times.Handover)}
+	h := j.handings[p]
+	if h == nil {
+		h = &handing{to: map[uint32]core.Node{}, until: p.machine.clock().Add(j.world.times.Handover)}
+		j.handings[p] = h
+	}
+	h.round, h.done = a.Round, false
 	for _, g := range a.Gifts {
 		h.to[g.Part] = g.To
 	}
-	j.handings[p] = h
 }
 
 // handed hears that it has, as far as it could.

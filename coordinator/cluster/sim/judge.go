@@ -221,10 +221,14 @@ func (j *judge) writes(p *process, a core.Write) {
 				j.giving[p] = map[uint32]uint64{}
 			}
 			j.giving[p][uint32(i)] = p.steps
-			if len(a.Bury) == 0 {
+			if len(a.Bury) == 0 && a.Table.Epoch > p.wrote {
 				j.warm(p, uint32(i), a.Table.OwnerOf(i))
 			}
 		}
+	}
+	if a.Table.Epoch > p.wrote {
+		p.wrote = a.Table.Epoch
+		delete(j.handings, p)
 	}
 }
 

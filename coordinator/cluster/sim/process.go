@@ -28,6 +28,7 @@ type process struct {
 	peers    map[string]core.Node
 	sessions []uint64    // the stream that is open to each machine, 0: none
 	table    *core.Table // the newest that it was told of
+	wrote    uint64      // the newest table that it has written, or tried to
 	genKnown []uint64    // the newest generation of each partition that this process has been told of
 	steps    uint64      // of the core
 	ticking  uint64      // counts the timers that were set
