@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
+	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
+	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 	"github.com/corralcache/corral/internal/authority"
 )
 
@@ -421,5 +423,51 @@ func TestNodesSpeakTLSWithAnEtcdThatIsThere(t *testing.T) {
 	if n, err := Join(ctx, Config{Name: "c", Listen: "127.0.0.1:0", Etcd: []string{endpoint}, EtcdPrefix: "/other/", Log: logFor(t, "node c")}); err == nil {
 		n.Close()
 		t.Error("a node without certificates joined")
+	}
+}
+
+func TestAProcessAnnouncesOnlyWhatItsCertificateIsFor(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	f := newFleet(t, 1, true, ours)
+	f.start()
+	files := newPapers(t)
+	files.issue(t, ours, "10.0.0.9")
+	files.trust(t, ours)
+	id, problems := identity.Read(identity.Files(files), logFor(t, "the stranger"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := peer.New(peer.Config{Listener: socket, Identity: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	for self, want := range map[string]bool{"10.0.0.9:7070": true, "10.0.0.8:7070": false} {
+		answered := make(chan error, 100)
+		b, err := etcd.NewBootstrap(etcd.BootstrapConfig{
+			Self: self, Peers: []string{f.nodes[0].listens, self}, Dir: t.TempDir(), Log: logFor(t, "the stranger"),
+			Ask: func(ctx context.Context, address string, ours []byte) ([]byte, error) {
+				theirs, err := stranger.Contact(ctx, address, ours)
+				answered <- err
+				return theirs, err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), soon)
+		go b.Run(ctx)
+		err = <-answered
+		cancel()
+		if (err == nil) != want || !want && !strings.Contains(err.Error(), "the caller says that it is at 10.0.0.8:7070, for which its certificate is not") {
+			t.Errorf("it says that it is at %s: got %v", self, err)
+		}
+	}
+	if log := f.logs[0].String(); !strings.Contains(log, "a contact was refused") || !strings.Contains(log, "from=127.0.0.1") {
+		t.Errorf("the log says %s, want who was refused", log)
 	}
 }
