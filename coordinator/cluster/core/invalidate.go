@@ -31,6 +31,10 @@ func (c *Core) committed(e Committed) {
 			c.send(n.Node, Applied{e.Revision})
 		}
 	}
+	if !inv.silent[c.Self] { // its new record is one that its own watch has yet to show
+		inv.silent[c.Self] = true
+		c.send(c.Self, Applied{e.Revision})
+	}
 	c.timers.set(c.now.Add(c.Times.Lease+c.Times.Guard), timer{kind: ackTimer, id: e.ID})
 }
 

@@ -86,3 +86,17 @@ func TestANodeThatIsYoungerThanAnInvalidationIsNotAsked(t *testing.T) {
 			→ Acknowledged id=1
 	`)
 }
+
+// A node that was taken for dead and begins anew has a lease, it may be, before its
+// watch has shown its own new record: what it keeps is as old as its watch.
+func TestANodeThatHasNotSeenItselfWaitsUntilItHasAppliedItsOwnInvalidation(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1", unseen: true}, `
+		Committed id=1 revision=15
+			→ b: Applied revision=15
+		b: HasApplied revision=15
+		# not yet: this node itself has not
+		Changed revision=12 nodes=a/1@12
+		Changed revision=15
+			→ Acknowledged id=1
+	`)
+}

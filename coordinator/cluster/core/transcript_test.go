@@ -38,6 +38,7 @@ type scene struct {
 	byHand  bool   // renewals are events, and there is no lease yet
 	limits  Limits
 	unnamed bool // there is no table yet
+	unseen  bool // nor is the node's own record: its watch lags
 }
 
 // A play is a scene under way.
@@ -89,7 +90,11 @@ func begin(t *testing.T, s scene) *play {
 		shelf: &fakeShelf{log: map[string][]uint64{}, values: map[string]Value{}},
 	}
 	snapshot := Snapshot{Revision: 10, TableRevision: 6}
-	for _, name := range strings.Fields(s.self + " " + s.others) {
+	known := s.self + " " + s.others
+	if s.unseen {
+		known = s.others
+	}
+	for _, name := range strings.Fields(known) {
 		snapshot.Nodes = append(snapshot.Nodes, readChange(name+"/1@5"))
 	}
 	if s.table == "" {
