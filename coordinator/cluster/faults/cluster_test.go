@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ type cluster struct {
 // A node stays the same over its lives.
 type node struct {
 	*process
+	living  sync.Mutex // held while process is replaced, and by those who send to it meanwhile
 	cluster *cluster
 	name    string
 	dir     string

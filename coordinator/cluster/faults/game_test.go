@@ -32,6 +32,7 @@ type game struct {
 
 	stop    chan struct{}
 	writing sync.WaitGroup
+	writes  int // of the one who writes
 
 	mu      sync.Mutex // guards what follows
 	idle    []string   // of sets, those that may be written
@@ -50,6 +51,8 @@ const (
 	setKeys    = 12
 	// writesPerSecond is of all writers together.
 	writesPerSecond = 40
+	// writesForAll is one write of everything in so many.
+	writesForAll = 200
 	// writePatience is for how long an invalidation is waited for, before another
 	// node is asked for it.
 	writePatience = 5 * time.Second
@@ -116,17 +119,19 @@ func (g *game) end() {
 	}
 }
 
-// target is what one write concerns.
+// target is what one write concerns. All are invalidated once in a while only: that
+// would hide what an invalidation by key or tag has left.
 func (g *game) target() (command faults.Command, keys []string) {
 	key := g.keys[rand.N(len(g.keys))]
 	tag, _, _ := strings.Cut(key, "/")
-	switch by := rand.N(20); {
-	case by < 15:
-		return faults.Command{Do: faults.Invalidate, Key: key}, []string{key}
-	case by < 19:
+	g.writes++
+	switch {
+	case g.writes%writesForAll == writesForAll/2:
+		return faults.Command{Do: faults.InvalidateAll}, g.keys
+	case g.writes%5 == 0:
 		return faults.Command{Do: faults.InvalidateTag, Key: tag}, g.tags[tag]
 	default:
-		return faults.Command{Do: faults.InvalidateAll}, g.keys
+		return faults.Command{Do: faults.Invalidate, Key: key}, []string{key}
 	}
 }
 
@@ -140,8 +145,9 @@ func (g *game) write() {
 	g.writing.Go(func() { g.invalidate(command, keys, versions) })
 }
 
-// set changes the origin, and sets the key to what it has then. One whose outcome
-// is unknown may come into force at any time, also after a later one: so there is
+// set changes the origin, and sets the key to what it has then, or every third time
+// invalidates it: what was set is then not given any more. A Set whose outcome is
+// unknown may come into force at any time, also after a later one: so there is
 // none.
 func (g *game) set() {
 	g.mu.Lock()
@@ -156,6 +162,13 @@ func (g *game) set() {
 	versions := g.c.origin.changeAll([]string{key})
 	g.note(opChange, "origin", []string{key}, versions, call, faults.Now())
 	g.writing.Go(func() {
+		if versions[0]%3 == 0 {
+			g.invalidate(faults.Command{Do: faults.Invalidate, Key: key, Patience: writePatience}, []string{key}, versions)
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.idle = append(g.idle, key)
+			return
+		}
 		n, call := g.c.anyone(), faults.Now()
 		command := faults.Command{Do: faults.Set, Key: key, Value: value(key, versions[0], 0), Patience: writePatience}
 		if a, ok := n.send(command).wait(); ok && a.Error == "" {

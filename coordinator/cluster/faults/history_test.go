@@ -197,10 +197,16 @@ func (v violation) String() string {
 	return fmt.Sprintf("%v at node %s, asked for %v after %q was acknowledged", v.read, v.read.node, v.read.call.Sub(v.settled.ret), v.settled)
 }
 
-// around is the part of a history that is shown: from what was settled, a second
-// before, to a little after the read. The versions before that are put in front.
+// window is the part of a history that is written out: from a second before what was
+// settled to a little after the read.
+func (v violation) window() (from, until faults.Instant) {
+	return v.settled.call - faults.Instant(time.Second), v.read.ret + faults.Instant(100*time.Millisecond)
+}
+
+// around is the part of the window that is drawn, with the versions before it in
+// front.
 func (h *history) around(v violation) *history {
-	from, until := v.settled.call-faults.Instant(time.Second), v.read.ret+faults.Instant(100*time.Millisecond)
+	from, until := v.window()
 	shown := &history{key: h.key}
 	var before register
 	reads := 0
@@ -257,7 +263,11 @@ func (h *history) show(v violation) (dir string, result porcupine.CheckResult, e
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %v\n\n", h.key, v)
-	for _, o := range shown.sorted() {
+	from, until := v.window()
+	for _, o := range h.sorted() {
+		if o.ret < from || o.call > until {
+			continue
+		}
 		mark := ""
 		if o == v.read || o == v.settled {
 			mark = "  <<<"

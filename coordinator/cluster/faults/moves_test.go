@@ -18,7 +18,7 @@ func TestARollingRestartUnderLoadAddsLittleToAnyRequest(t *testing.T) {
 			c := start(t, 3, onLoopback, where.options...)
 			r := newReport(t, "F8, 2,000 requests a second, "+where.name)
 			for range rounds(1, 10) {
-				s := c.steady()
+				warm, s := c.warm(r), c.steady()
 				time.Sleep(500 * time.Millisecond)
 				for _, n := range c.nodes {
 					n.rest()
@@ -27,6 +27,7 @@ func TestARollingRestartUnderLoadAddsLittleToAnyRequest(t *testing.T) {
 					n.begin()
 					c.awaitWhole()
 					s.play(n)
+					c.stillWarm(r, warm)
 				}
 				time.Sleep(500 * time.Millisecond)
 				s.end(t, r)

@@ -107,7 +107,9 @@ func (n *node) begin() {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	n.living.Lock()
 	n.process = p
+	n.living.Unlock()
 	go p.listen(out)
 	t.Cleanup(func() { p.kill() })
 }
@@ -157,7 +159,9 @@ type pending struct {
 // send gives the node a command. What is sent to a stopped process is what it
 // finds when it goes on.
 func (n *node) send(command faults.Command) *pending {
+	n.living.Lock()
 	p := n.process
+	n.living.Unlock()
 	if command.Patience == 0 {
 		command.Patience = patience
 	}

@@ -69,11 +69,12 @@ func (s *steady) end(t *testing.T, r *report) {
 	for _, file := range s.files {
 		s.read(t, r, file, calls)
 	}
+	again := 0
 	for _, all := range calls {
 		if len(all) > 1 && all[1].call > all[0].answer {
 			// Who asks once the value has landed may find that its owner has changed.
 			// What lands while values are handed over stays behind.
-			r.again++
+			again++
 			all = all[1:]
 		}
 		if r.charge(all, 1); len(all) > 1 {
@@ -82,7 +83,14 @@ func (s *steady) end(t *testing.T, r *report) {
 			}
 		}
 	}
+	if r.again += again; again > len(calls)/mostAgain {
+		t.Errorf("%d of %d values were computed again once they had landed", again, len(calls))
+	}
 }
+
+// mostAgain is one value in so many that may have landed just when its owner
+// changed.
+const mostAgain = 1000
 
 // read counts what a node was told, and how long it waited besides the load.
 func (s *steady) read(t *testing.T, r *report, from playFile, calls map[string][]call) {
