@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/backend"
 	"go.etcd.io/etcd/server/v3/storage/schema"
@@ -29,12 +28,12 @@ func (s *Server) secure(e *embed.Config) (err error) {
 		return err
 	}
 	pair := filepath.Join(s.config.Dir, pairFile)
-	e.PeerTLSInfo = transport.TLSInfo{
-		CertFile: pair, KeyFile: pair, TrustedCAFile: filepath.Join(s.config.Dir, caFile), ClientCertAuth: true,
-		// etcd would look whether a certificate is for the address that a connection
-		// comes from, which need not be the one that the member is called by.
-		SkipClientSANVerify: true,
-	}
+	members := &e.PeerTLSInfo
+	members.CertFile, members.KeyFile, members.TrustedCAFile = pair, pair, filepath.Join(s.config.Dir, caFile)
+	members.ClientCertAuth = true
+	// etcd would look whether a certificate is for the address that a connection
+	// comes from, which need not be the one that the member is called by.
+	members.SkipClientSANVerify = true
 	e.TlsMinVersion = "TLS1.3"
 
 	// At the port for clients gRPC is given credentials of our own, which follow the
