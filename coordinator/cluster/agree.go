@@ -186,7 +186,12 @@ func (n *Node) resume(s etcd.Snapshot) {
 	entries, floor := n.past(n.ctx, s.Revision, applied)
 	n.deliver.Lock()
 	defer n.deliver.Unlock()
-	if floor > applied {
+	n.resumed(s, entries, floor)
+}
+
+// resumed is resume with what the log says. Called with deliver held.
+func (n *Node) resumed(s etcd.Snapshot, entries []entry, floor uint64) {
+	if floor > n.applied.Load() {
 		n.missed(floor)
 	}
 	for _, e := range entries {

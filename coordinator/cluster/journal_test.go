@@ -299,11 +299,12 @@ func TestAfterAGapWhatTheLogSaysIsInvalidated(t *testing.T) {
 	serves(t, c, "kept")
 	serves(t, c, "gone")
 	n.deliver.Lock() // the watch stands still
+	defer n.deliver.Unlock()
 	by := operator(t, endpoint, "")
 	putByHand(t, by, etcd.InvalidationsKey, encoded(etcd.EncodeInvalidations([]etcd.Invalidation{{Cache: "test", Target: keyed("gone")}})))
 	s := read(t, by)
-	n.deliver.Unlock()
-	n.resume(s)
+	entries, floor := n.past(t.Context(), s.Revision, n.applied.Load())
+	n.resumed(s, entries, floor)
 	shelf := n.openKeeper("test").shelf
 	request := func(key string) corral.Request { return corral.Request{Key: key, Revision: s.Revision, Behind: nobody} }
 	if shelf.Peek(t.Context(), request("gone")) != nil || shelf.Peek(t.Context(), request("kept")) == nil {
