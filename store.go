@@ -21,8 +21,8 @@ import (
 //	    revisions; who invalidates waits for that in this process (deletions).
 
 // fromStore answers a flight with a value that an earlier run left. A record
-// that is too old to be an answer is kept in the entry for validation and for
-// failures, and the flight goes on: then it reports false.
+// whose times have passed is kept in the entry for validation and for failures,
+// and the flight goes on: then it reports false.
 func (c *Cache[V]) fromStore(f *flight[V]) bool {
 	record, err := c.getFromStore(f.ctx, f.key)
 	if err != nil {
