@@ -244,6 +244,35 @@ func TestAMirrorThatIsReplacedMakesRoomForItself(t *testing.T) { // M2, M3
 	})
 }
 
+func TestAMirrorThatFindsNoRoomIsNotCounted(t *testing.T) { // M2
+	const most = 20_000
+	withKeeper(t, func(k *kept, o *corral.Options[string]) {
+		k.poor, o.MaxBytes, o.MirrorBytes = true, most, most
+	}, func(t *testing.T, k *kept) {
+		record, w := arriving("header")
+		record.BodySize = most * 3 / 4
+		k.keep("owned", record)
+		w.write("beginning")
+		synctest.Wait()
+		if n := k.Stats().BytesInFlight; n < most/2 {
+			t.Fatalf("%d bytes are in flight", n)
+		}
+		large := strings.Repeat("x", most/2)
+		k.script.On("a", giving(large), giving(large), giving("small"))
+		k.get("a").want(t, large, corral.Remote, 0)
+		second := k.get("a")
+		second.want(t, large, corral.Remote, 0)
+		if s := k.Stats(); second.info.Kept || s.Mirrors != 0 || s.MirrorBytes != 0 || s.Unmirrored != 2 {
+			t.Fatalf("%d mirrors of %d bytes, %d unmirrored; want none, and 2", s.Mirrors, s.MirrorBytes, s.Unmirrored)
+		}
+		k.get("a").want(t, "small", corral.Remote, 0)
+		if s := k.Stats(); s.Mirrors != 1 {
+			t.Fatalf("%d mirrors, want what there is room for", s.Mirrors)
+		}
+		w.end(errPort)
+	})
+}
+
 func TestMirrorsLeaveAsAllValuesDo(t *testing.T) { // M3
 	inManor(t, once, func(_ string, o *corral.Options[string]) { o.MaxBytes, o.MirrorBytes = 4*mirrorWeight, 4*mirrorWeight }, func(t *testing.T, w *town) {
 		keys := []string{"a", "b", "c", "d", "e", "f"}
@@ -266,10 +295,23 @@ func TestMirrorsLeaveAsAllValuesDo(t *testing.T) { // M3
 
 func TestWhatTheKeeperPutsOnTheShelfIsOwned(t *testing.T) { // M4
 	withKeeper(t, func(k *kept, _ *corral.Options[string]) { k.poor = true }, func(t *testing.T, k *kept) {
-		k.keep("a", text("v"))
-		k.get("a").want(t, "v", corral.Hit, 0)
-		if s := k.Stats(); s.Mirrors != 0 || s.MirrorBytes != 0 || s.Entries != 1 {
-			t.Fatalf("%d mirrors of %d bytes, %d entries; want none, and 1", s.Mirrors, s.MirrorBytes, s.Entries)
+		k.keep("plain", text("v"))
+		k.get("plain").want(t, "v", corral.Hit, 0)
+
+		k.script.On("asked for", corraltest.Silent())
+		asks := k.goGet("asked for")
+		k.keep("asked for", text("v"))
+		(<-asks).want(t, "v", corral.Remote, 0)
+		k.get("asked for").want(t, "v", corral.Hit, 0)
+
+		record, w := arriving("header")
+		k.keep("with a body", record)
+		w.end(io.EOF)
+		synctest.Wait()
+		k.get("with a body").want(t, "header", corral.Hit, 0)
+
+		if s := k.Stats(); s.Mirrors != 0 || s.MirrorBytes != 0 || s.Entries != 3 {
+			t.Fatalf("%d mirrors of %d bytes, %d entries; want none, and 3", s.Mirrors, s.MirrorBytes, s.Entries)
 		}
 	})
 }

@@ -152,7 +152,7 @@ func open(t testing.TB, n *Node, o *origin) *corral.Cache[[]byte] {
 	t.Helper()
 	c, err := corral.New(corral.LoaderFunc[[]byte](o.Load), corral.Options[[]byte]{
 		Name: "test", TTL: time.Hour, Jitter: -1, ErrorPause: -1, MaxBytes: 64 << 20,
-		Codec: codec.Bytes{}, Coordinator: n.Cache("test"),
+		Codec: codec.Bytes{}, Coordinator: n.Cache("test"), Logger: logFor(t, "cache "+n.config.Name),
 	})
 	if err != nil {
 		t.Fatal(err)
