@@ -655,7 +655,9 @@ func (e *entry[V]) set(c *Cache[V], r *record[V], weight int64) (kept, ok bool) 
 	}
 	kept = c.keepable(e.node.Key(), r) && !c.closed.Load() && weight <= c.o.MaxValueBytes
 	if !kept {
-		e.dropLocked(c, Replaced)
+		if old := e.value.Load(); old == nil || old.revision <= r.revision { // else a later Set, or load, was faster
+			e.dropLocked(c, Replaced)
+		}
 		e.unpinLocked(c)
 		return false, true
 	}

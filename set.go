@@ -88,6 +88,7 @@ func (c *Cache[V]) setEverywhere(ctx context.Context, setter Setter, key string,
 		return errors.Join(err, lease.Abandon(ctx))
 	}
 	r.revision = revision
+	r.stamp |= elsewhere // what was invalidated since then is judged by the key, too: its entry did not have this value
 	record, err := c.encode(r)
 	if err != nil {
 		return errors.Join(fmt.Errorf("corral: set %q: %w", key, err), lease.Abandon(ctx))

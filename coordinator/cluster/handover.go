@@ -17,21 +17,32 @@ import (
 // Leave gives this node's keys away, and what its caches have kept of them to
 // their next owners. It is called first where a process stops in order: before
 // its caches are closed, and the node last; without it what was kept is computed
-// again. It returns once this node owns nothing, or could own nothing else, or
-// ctx has ended.
+// again. It returns once this node owns nothing, or nobody is there to take what
+// it owns (the last nodes of a cluster may all leave at once), or nobody can be
+// told. It takes eight seconds at most, and ends with an error if ctx ends before.
 func (n *Node) Leave(ctx context.Context) error {
 	if n.Drain(ctx, "") != nil {
-		return nil // nobody is there to take anything, or can be told
+		return nil
 	}
-	for n.estate.count() > 0 {
-		if err := pause(ctx, leavePause); err != nil {
+	bound, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	for n.estate.count() > 0 && n.mayGiveAway() {
+		if err := pause(bound, leavePause); err != nil {
+			if ctx.Err() == nil {
+				return nil // Close says so
+			}
 			return fmt.Errorf("cluster: leave: %d partitions are still this node's: %w", n.estate.count(), err)
-		}
-		if n.ctx.Err() != nil {
-			return n.left()
 		}
 	}
 	return nil
+}
+
+// mayGiveAway reports whether somebody is there who could own what this node
+// does, and this node can say so.
+func (n *Node) mayGiveAway() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ctx.Err() == nil && n.drained && n.core.Standing(boottime()) && n.core.Drainable()
 }
 
 // leavePause is how often Leave looks.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +96,24 @@ func TestWhatIsInvalidatedIsNotHandedOver(t *testing.T) {
 		if got, err := c.Get(within(t), "old"); err != nil || string(got) != "old#2" {
 			t.Errorf("node %d gives %q, %v", i, got, err)
 		}
+	}
+}
+
+func TestNodesThatAllLeaveAtOnceDoNotWaitForEachOther(t *testing.T) {
+	nodes := joinAll(t, 3)
+	openAll(t, nodes, &origin{})
+	began := time.Now()
+	var leaving sync.WaitGroup
+	for _, n := range nodes {
+		leaving.Go(func() {
+			if err := n.Leave(within(t)); err != nil {
+				t.Errorf("Leave = %v", err)
+			}
+		})
+	}
+	leaving.Wait()
+	if took := time.Since(began); took > leaveTimeout/2 {
+		t.Errorf("they took %v", took)
 	}
 }
 

@@ -116,8 +116,9 @@ func (c *Core) nextTable(dead map[string]bool) (*Table, []uint32) {
 			members = append(members, placement.Member{ID: name, Weight: n.Weight})
 		}
 	}
-	if len(members) == 0 && c.staying {
-		return nil, nil // whoever would have taken them has gone meanwhile
+	if self := c.nodes[c.Self.Name]; len(members) == 0 && c.staying && self != nil && self.Weight > 0 {
+		// Whoever would have taken them has gone meanwhile: better here than nowhere.
+		members = append(members, placement.Member{ID: c.Self.Name, Weight: self.Weight})
 	}
 	current := make([]string, c.Partitions)
 	for p := range current {

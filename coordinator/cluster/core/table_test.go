@@ -192,6 +192,17 @@ func TestADrainedNodeKeepsWhatNobodyElseCouldOwn(t *testing.T) {
 	`)
 }
 
+func TestADrainedNodeOwnsWhatNobodyElseIsLeftToOwn(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1"}, `
+		Drain stay
+		+400ms
+		silent b
+		+2500ms
+			→ 2.5s (buried node=b/1)
+			→ 2.5s Write id=1 table=2:a/1@2 tableRevision=6 bury=b/1@11
+	`)
+}
+
 func TestADrainedNodeThatIsTakenForDeadHasNotLeft(t *testing.T) {
 	transcript(t, scene{self: "a", others: "b", table: "1:b/1@1"}, `
 		Drain stay
