@@ -110,7 +110,7 @@ func TestStrangersAreRefusedAtEtcdsPortForNodes(t *testing.T) {
 	secured := begin(newIdentity(t, time.Hour, ours, ours, "127.0.0.1"))
 	plain := begin(nil)
 	elsewhere := begin(newIdentity(t, time.Hour, ours, ours, "10.0.0.9"))
-	ending := newIdentity(t, 1500*time.Millisecond, ours, ours, "127.0.0.1")
+	ending := newIdentity(t, 3*time.Second, ours, ours, "127.0.0.1")
 	time.Sleep(time.Until(ending.Ends()) + time.Second/10)
 	member := newIdentity(t, time.Hour, ours, ours, "127.0.0.1")
 	for _, row := range []struct {

@@ -134,7 +134,7 @@ func TestStrangersAreRefusedInBothDirectionsWithAReason(t *testing.T) {
 	ours, foreign := newAuthority(t, "ours"), newAuthority(t, "foreign")
 	member := func() *identity.Identity { return identify(t, papers(t, ours, authority.Request{Name: "n"})) }
 	// A stranger's own files fit together for itself; it would find out else.
-	expiring := authority.Request{Name: "x", Hosts: []string{"127.0.0.1", "x"}, Validity: 1500 * time.Millisecond}
+	expiring := authority.Request{Name: "x", Hosts: []string{"127.0.0.1", "x"}, Validity: 3 * time.Second}
 	for _, row := range []struct {
 		what             string
 		node, stranger   *identity.Identity
