@@ -31,7 +31,7 @@ func (c *Core) committed(e Committed) {
 			c.send(n.Node, Applied{e.Revision})
 		}
 	}
-	if !inv.silent[c.Self] { // its new record is one that its own watch has yet to show
+	if !inv.silent[c.Self] && !broken(SelfNotWaitedFor) { // its new record is one that its own watch has yet to show
 		inv.silent[c.Self] = true
 		c.send(c.Self, Applied{e.Revision})
 	}

@@ -36,6 +36,7 @@ const (
 	StoreKeepsTheInvalidated                // what is invalidated is not deleted from the store
 	GiftUnchecked                           // what is handed over is kept unchecked
 	GiveWithoutHandover                     // a write that gives partitions away does not wait for their handover
+	SelfNotWaitedFor                        // a node that its watch has not shown itself does not wait for itself
 	variants
 )
 
@@ -57,6 +58,6 @@ func (v variant) String() string {
 		"taker's timers not restarted", "grant after giving away", "grant without a lease", "named flight not reserved",
 		"a peer that acknowledges and does not apply", "Set detached by its own invalidation", "Set given out as of its lease",
 		"drained node given partitions", "writer does not look again", "store keeps the invalidated",
-		"what is handed over kept unchecked", "partitions given away before their handover",
+		"what is handed over kept unchecked", "partitions given away before their handover", "a node that has not seen itself does not wait for itself",
 	}[v]
 }

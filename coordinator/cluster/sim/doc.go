@@ -20,7 +20,9 @@
 //     order of each source, the clock's tick first or last
 //   - clocks differ, and run at rates that differ by up to nine tenths of g/L
 //   - processes crash, start again under their name, leave, and join; they are
-//     drained, stay, and are undrained; a node dies in the middle of a Set
+//     drained, stay, and are undrained; a node dies in the middle of a Set; one that
+//     was taken for dead begins a new life with what its caches have, where its watch
+//     has stood
 //   - etcd is out of reach for one node or for all; requests are lost before they
 //     take effect or after, or take effect long after they were given up; watches
 //     lag and stand still

@@ -25,6 +25,7 @@ type etcd struct {
 	outages  []interval
 	random   []*rand.Rand // of each machine
 	stamps   []stamp
+	history  []change
 }
 
 type stored struct {
@@ -156,6 +157,7 @@ func (e *etcd) commit(nodes []core.NodeChange, table *core.Table, inv *invalidat
 		e.log = append(e.log, *inv)
 	}
 	c := change{core.Changed{Revision: e.revision, Nodes: nodes, Table: table}, inv}
+	e.history = append(e.history, c)
 	for _, m := range e.world.machines {
 		if m.process != nil && m.process.watching {
 			e.tell(m.process, c)

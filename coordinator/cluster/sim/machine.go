@@ -28,6 +28,7 @@ type machine struct {
 	stalled  time.Duration      // its watch stands still until then
 	leaving  bool               // it is to drain
 	store    map[string]*record // on its disk, or everybody's
+	earlier  *cell              // of a process that was taken for dead and is to go on
 	gone     bool               // drained: it is not started again
 }
 

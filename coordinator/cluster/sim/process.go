@@ -17,6 +17,7 @@ type process struct {
 	cell     *cell
 	dead     bool
 	joined   bool // the core is there
+	lives    bool // it was taken for dead, and goes on with what its caches have
 	watching bool
 	draining bool // to leave
 	staying  bool // drained, and not to leave
@@ -48,7 +49,10 @@ func (m *machine) start() {
 	p := &process{world: w, machine: m, node: core.Node{Name: m.name, Incarnation: m.lives}, sessions: make([]uint64, len(w.machines))}
 	m.process = p
 	w.say(m.name, "starts as %v", p.node)
-	p.cell = newCell(p)
+	if p.cell = newCell(p); m.earlier != nil {
+		p.cell, p.lives = p.reborn(m.earlier), true
+		m.earlier = nil
+	}
 	p.register()
 }
 
@@ -84,8 +88,13 @@ func (p *process) claim(found uint64) {
 			e.commit([]core.NodeChange{{Name: p.node.Name, Record: &record}}, nil, nil)
 		}
 		if e.living(p.node) {
-			won, s = true, e.snapshot()
+			won, p.record = true, e.nodes[p.node.Name].revision
 			p.watching, p.told = true, 0
+			if p.lives {
+				s = e.resume(p)
+			} else {
+				s = e.snapshot()
+			}
 		}
 	}, func(ok bool) {
 		if kept := e.nodes[p.node.Name].record; ok && kept.Node == p.node && kept.State == core.Tombstone {
@@ -105,19 +114,23 @@ func (p *process) claim(found uint64) {
 func (p *process) join(s core.Snapshot) {
 	w := p.world
 	p.joined = true
-	p.record = w.etcd.recordOf(s, p.node.Name)
 	p.peers = map[string]core.Node{}
 	p.genKnown = make([]uint64, w.plan.Partitions)
 	for _, n := range s.Nodes {
 		p.learn(n)
 	}
 	p.learnTable(s.Table)
-	p.cell.begin(s.Revision)
+	if !p.lives {
+		p.cell.begin(s.Revision)
+	}
 	p.core = core.New(core.Config{
 		Self: p.node, HashKey: w.hashKey, Partitions: w.plan.Partitions, Times: w.times, Shelf: p.cell, Limits: w.limits(),
 	}, s, p.machine.clock())
 	w.say(p.node.Name, "joins at revision %d", s.Revision)
 	p.setTimer()
+	if p.lives {
+		p.again()
+	}
 	for _, c := range p.early {
 		p.changed(c)
 	}
@@ -126,11 +139,6 @@ func (p *process) join(s core.Snapshot) {
 			w.network.pairs[p.machine.index][other.index].redial(0)
 		}
 	}
-}
-
-func (e *etcd) recordOf(s core.Snapshot, name string) uint64 {
-	i := slices.IndexFunc(s.Nodes, func(n core.NodeChange) bool { return n.Name == name })
-	return s.Nodes[i].Revision
 }
 
 // learn takes in who the others are. The stream to one that is dead is closed.
@@ -321,6 +329,9 @@ func (p *process) end(why string) {
 		return
 	}
 	p.machine.crash(why)
+	if why == "fenced" && p.world.plan.Reborn {
+		p.machine.earlier = p.cell
+	}
 	if !p.machine.gone {
 		p.world.after(between(p.machine.random, 50*time.Millisecond, time.Second), p.machine.start)
 	}

@@ -48,6 +48,8 @@ func (j *judge) cause(o, l *load) string {
 		return "an invalidation"
 	case j.grants[l.lease].owner != nil && j.grants[l.lease].owner.cell.floor > o.since:
 		return "its owner does not know what was invalidated"
+	case o.end >= 0 && l.process.cell.floor > o.v:
+		return "its asker does not know what was invalidated"
 	case j.overwritten(o.key, o.lease, l.lease):
 		return "a Set"
 	case !w.etcd.living(o.process.node):
