@@ -16,7 +16,7 @@ func TestARollingRestartUnderLoadAddsLittleToAnyRequest(t *testing.T) {
 	}{{"etcd in the nodes", nil}, {"etcd elsewhere", []func(*cluster){withEtcd}}} {
 		t.Run(where.name, func(t *testing.T) {
 			c := start(t, 3, onLoopback, where.options...)
-			r := newReport(t, "F8, 2,000 requests a second, "+where.name)
+			r := newReport(t, "F8, under load, "+where.name)
 			for range rounds(1, 10) {
 				warm, s := c.warm(r), c.steady()
 				time.Sleep(500 * time.Millisecond)

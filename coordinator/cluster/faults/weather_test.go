@@ -128,7 +128,7 @@ func TestBadWeatherIsNobodysDeath(t *testing.T) {
 	weather := &sky{network: newNetwork(t), least: 15 * time.Millisecond, most: 35 * time.Millisecond, loss: 0.05, devices: map[netip.Addr]*os.File{}}
 	c := start(t, 5, weather.host)
 	r := newReport(t, "F7")
-	lasts := 20 * time.Second
+	lasts := 12 * time.Second
 	if soak {
 		lasts = max(lasts, soakFor/6)
 	}
