@@ -2,7 +2,6 @@ package corral_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -371,14 +370,13 @@ func TestABodyThatIsComputedForTheOwnerIsJoinedWhileItArrivesAndGoesThen(t *test
 				k.poor, k.load = true, loader.Load
 			}, func(t *testing.T, k *kept) {
 				var filled *corral.Body
+				outcome := corral.Share
 				release := make(chan struct{})
 				k.script.OnLease = func(l *corraltest.Lease) {
 					l.OnFill = func(ctx context.Context, record *corral.Record) error {
 						filled = record.Body.(*corral.Body)
 						defer filled.Close()
-						if record.Outcome != corral.Keep {
-							return errors.New("it is not to be kept")
-						}
+						outcome = record.Outcome
 						<-release
 						return nil
 					}
@@ -402,6 +400,9 @@ func TestABodyThatIsComputedForTheOwnerIsJoinedWhileItArrivesAndGoesThen(t *test
 					if got := <-read; got != "one two" {
 						t.Fatalf("got %q", got)
 					}
+				}
+				if outcome != corral.Keep {
+					t.Fatalf("the owner is told to %v it", outcome)
 				}
 				late := filled.Again(t.Context()) // who was told of it while it arrived
 				if late == nil {
