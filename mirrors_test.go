@@ -119,6 +119,7 @@ func TestWhatIsComputedForTheOwnerIsKeptThereAlone(t *testing.T) { // M1
 	inManor(t, numbered(), nil, func(t *testing.T, w *town) {
 		w.get(other, "a").want(t, "a#1", corral.Loaded, loadTime)
 		w.wantMirrors()
+		synctest.Wait() // until the owner has it
 		w.get(owner, "a").want(t, "a#1", corral.Hit, 0)
 		w.get(other, "a").want(t, "a#1", corral.Remote, 0)
 		w.wantMirrors("a")
@@ -154,6 +155,7 @@ func TestAMirrorThatExpiresAsksTheOwnerAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.get(other, "a").want(t, "a#2", corral.Loaded, loadTime)
 		w.wantMirrors()
+		synctest.Wait() // until the owner has it
 		w.get(owner, "a").want(t, "a#2", corral.Hit, 0)
 	})
 }
