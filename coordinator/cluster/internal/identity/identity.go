@@ -35,11 +35,10 @@ type Identity struct {
 
 	inUse atomic.Pointer[state]
 
-	mu      sync.Mutex // one looks at a time
-	seen    contents   // when the files were last looked at
-	missing string     // what could not be read then
-	warned  time.Time  // of the end
-	changed []func(authorities bool)
+	mu        sync.Mutex // one looks at a time
+	complaint string     // what was wrong with the files when they were last looked at
+	warned    time.Time  // of the end
+	changed   []func(authorities bool)
 }
 
 // Read reads the files. The hosts are those by which other nodes call this one.
@@ -48,7 +47,7 @@ func Read(files Files, log *slog.Logger, hosts ...string) (*Identity, []*Problem
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	i := &Identity{files: files, hosts: hosts, log: log, seen: s.contents}
+	i := &Identity{files: files, hosts: hosts, log: log}
 	i.inUse.Store(s)
 	i.warn(time.Now())
 	return i, nil
@@ -126,28 +125,22 @@ func (i *Identity) Look() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	defer func() { i.warn(time.Now()) }()
+	before := i.inUse.Load()
 	c, problems := i.files.read()
 	if len(problems) > 0 {
-		if first := problems[0].Error(); first != i.missing {
-			i.missing = first
-			i.refused(problems[0])
-		}
+		i.refused(problems[0])
 		return
 	}
-	i.missing = ""
-	if c.equal(i.seen) {
-		return
-	}
-	i.seen = c
-	before := i.inUse.Load()
 	if c.equal(before.contents) {
-		return // what was there in between is gone again
+		i.complaint = ""
+		return
 	}
-	s, problem := i.files.parse(c, time.Now(), i.hosts)
+	s, problem := i.files.parse(c, time.Now(), i.hosts) // each time: what is not valid yet will be
 	if problem != nil {
 		i.refused(problem)
 		return
 	}
+	i.complaint = ""
 	i.inUse.Store(s)
 	i.warned = time.Time{}
 	authorities := !s.authorities.Equal(before.authorities)
@@ -157,7 +150,12 @@ func (i *Identity) Look() {
 	}
 }
 
+// refused says why new files were not taken, unless that was said last.
 func (i *Identity) refused(err *Problem) {
+	if i.complaint == err.Error() {
+		return
+	}
+	i.complaint = err.Error()
 	i.log.Warn("new certificates were not taken, and those before stay in use: mend the files, which are looked at again", "cause", err, "ends", day(i.Ends()))
 }
 

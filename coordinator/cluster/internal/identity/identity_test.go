@@ -173,8 +173,12 @@ func TestNewFilesAreUsedWithinTenSecondsAndBrokenOnesNot(t *testing.T) {
 		step("the new one alone", func() { d.trust(next) }, "third", 1, "other authorities\"=true")
 		step("the old one alone", func() { d.trust(ours) }, "third", 1, "none of the authorities")
 		step("the new one again", func() { d.trust(next) }, "third", 0, "")
-		step("expired", func() { d.issue(next, authority.Request{Name: "fourth", Validity: -time.Second}) }, "third", 1, "put a new one")
-		if want := []bool{false, true, true}; len(changes) != 3 || changes[0] != want[0] || changes[1] != want[1] || changes[2] != want[2] {
+		step("not valid yet", func() {
+			d.issue(next, authority.Request{Name: "early", Change: func(c *x509.Certificate) { c.NotBefore = time.Now().Add(3 * lookEvery / 2) }})
+		}, "third", 1, "valid from")
+		step("valid by now", func() {}, "early", 1, "read anew")
+		step("expired", func() { d.issue(next, authority.Request{Name: "fourth", Validity: -time.Second}) }, "early", 1, "put a new one")
+		if want := []bool{false, true, true, false}; len(changes) != 4 || changes[3] || changes[0] != want[0] || changes[1] != want[1] || changes[2] != want[2] {
 			t.Errorf("changes: got %v, want %v", changes, want)
 		}
 	})
