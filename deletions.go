@@ -60,7 +60,7 @@ func (c *Cache[V]) deleteAll() {
 func (d *deletions) done(revision uint64, err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err != nil {
+	if err != nil && revision >= d.failed { // what had no place may be newer
 		d.failed, d.err = revision, err
 	}
 	d.queue[0] = Invalidation{}

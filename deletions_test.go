@@ -97,6 +97,30 @@ func TestWhatIsToBeDeletedIsBounded(t *testing.T) {
 			t.Fatalf("Invalidate once there is room: %v", err)
 		}
 	})
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		withBoth(r, o)
+		o.Store = &failsLate{Store: r.store}
+	}, func(t *testing.T, r *rig) {
+		for i := range uint64(most) { // the first of them is going to fail
+			r.deliver(corral.Invalidation{Revision: 5 + i, Target: corral.Target{Keys: []string{fmt.Sprint(i)}}})
+		}
+		if err := r.Invalidate(t.Context(), "a"); !errors.Is(err, corral.ErrNotAcknowledged) {
+			t.Fatalf("Invalidate that had no place, before what fails: %v, want %v", err, corral.ErrNotAcknowledged)
+		}
+	})
+}
+
+// failsLate fails to delete, after a while, the first time.
+type failsLate struct {
+	*corraltest.Store
+	deletes int
+}
+
+func (s *failsLate) Delete(ctx context.Context, inv corral.Invalidation) error {
+	if s.deletes++; s.deletes > 1 {
+		return s.Store.Delete(ctx, inv)
+	}
+	return errors.Join(errPort, sleepIn(ctx, time.Second))
 }
 
 func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testing.T) {
