@@ -52,6 +52,7 @@ type Cache[V any] struct {
 	closed     atomic.Bool // nothing is kept any more
 	ctx        context.Context
 	cancel     context.CancelFunc
+	sweep      sweep
 	chores     chores // goroutines that no caller waits for
 	// known is the revision from which on this process has heard of every
 	// invalidation. It matters with a Coordinator, whose past one may have missed.

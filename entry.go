@@ -696,6 +696,20 @@ func (r *record[V]) endingAt(now int64) *record[V] {
 func (e *entry[V]) invalidate(c *Cache[V], revision uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.invalidateLocked(c, revision)
+}
+
+// interrupt is the part of invalidate that the rule of revisions does not see to:
+// a value that is too old is given to nobody, and may go later.
+func (e *entry[V]) interrupt(c *Cache[V], revision uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flight != nil || e.mark.Load() != nil {
+		e.invalidateLocked(c, revision)
+	}
+}
+
+func (e *entry[V]) invalidateLocked(c *Cache[V], revision uint64) {
 	if f := e.flight; f != nil && f.revision < revision {
 		e.detachLocked(c)
 	}

@@ -80,7 +80,12 @@ func (c *Cache[V]) setEverywhere(ctx context.Context, setter Setter, key string,
 		lease, revision, err = setter.Overwrite(ctx, key)
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotAcknowledged):
+		return err
+	case errors.Is(err, ErrInvalidKey), errors.Is(err, ErrOverloaded): // and so nothing has been written
+		return fmt.Errorf("corral: set %q: %w", key, err)
+	case err != nil:
 		return notAcknowledged(err)
 	}
 	r, weight, err := c.written(key, item)

@@ -145,11 +145,12 @@ func TestASetThatFailsLeavesNothing(t *testing.T) {
 		want  error
 		log   string // of the lease
 	}{
-		"nobody can be asked":           {set: func(s *setting) { s.refuses = corral.ErrUnavailable }, want: corral.ErrNotAcknowledged},
-		"the owner does not take it":    {set: func(s *setting) { s.drops = errPort; s.owns = false }, want: corral.ErrNotAcknowledged},
-		"it cannot be encoded":          {codec: brokenCodec{}, want: errCodec, log: "abandoned"},
-		"it has too many tags":          {item: corral.Item[string]{Tags: []string{"a", "b"}}, set: func(s *setting) { s.refuses = errors.New("asked") }},
-		"the coordinator's error stays": {set: func(s *setting) { s.refuses = errPort }, want: errPort},
+		"nobody can be asked":              {set: func(s *setting) { s.refuses = corral.ErrUnavailable }, want: corral.ErrNotAcknowledged},
+		"the owner does not take it":       {set: func(s *setting) { s.drops = errPort; s.owns = false }, want: corral.ErrNotAcknowledged},
+		"it cannot be encoded":             {codec: brokenCodec{}, want: errCodec, log: "abandoned"},
+		"it has too many tags":             {item: corral.Item[string]{Tags: []string{"a", "b"}}, set: func(s *setting) { s.refuses = errors.New("asked") }},
+		"the key is not the coordinator's": {set: func(s *setting) { s.refuses = corral.ErrInvalidKey }, want: corral.ErrInvalidKey},
+		"the coordinator's error stays":    {set: func(s *setting) { s.refuses = errPort }, want: errPort},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if row.codec == nil {

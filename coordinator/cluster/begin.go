@@ -111,8 +111,14 @@ func (n *Node) register(ctx context.Context, address string) error {
 			}
 			continue
 		}
+		n.mu.Lock()
+		state := core.Live
+		if n.drained { // in an earlier life, and so it is given nothing in this one
+			state = core.Draining
+		}
+		n.mu.Unlock()
 		record := etcd.Node{Version: version, NodeRecord: core.NodeRecord{
-			Node: core.Node{Name: n.config.Name, Incarnation: old.Incarnation + 1}, State: core.Live,
+			Node: core.Node{Name: n.config.Name, Incarnation: old.Incarnation + 1}, State: state,
 			Weight: n.config.Weight, Address: address, Zone: n.config.Zone, Dir: n.dirID, Clock: boottime(),
 		}}
 		data, err := record.Encode()

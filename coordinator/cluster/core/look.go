@@ -47,9 +47,9 @@ func (c *Core) Layout() uint64 { return c.layout }
 
 // Living is how many nodes are not dead, this one among them.
 func (c *Core) Living() int {
-	living := 0
+	living := 1 // its own record it may not have seen yet
 	for _, n := range c.nodes {
-		if !n.dead() {
+		if n.Node != c.Self && !n.dead() {
 			living++
 		}
 	}
