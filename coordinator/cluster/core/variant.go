@@ -37,6 +37,7 @@ const (
 	GiftUnchecked                           // what is handed over is kept unchecked
 	GiveWithoutHandover                     // a write that gives partitions away does not wait for their handover
 	SelfNotWaitedFor                        // a node that its watch has not shown itself does not wait for itself
+	MissedNotRead                           // what a watch has missed is not read
 	variants
 )
 
@@ -59,5 +60,6 @@ func (v variant) String() string {
 		"a peer that acknowledges and does not apply", "Set detached by its own invalidation", "Set given out as of its lease",
 		"drained node given partitions", "writer does not look again", "store keeps the invalidated",
 		"what is handed over kept unchecked", "partitions given away before their handover", "a node that has not seen itself does not wait for itself",
+		"what a watch has missed is not read",
 	}[v]
 }

@@ -25,7 +25,7 @@
 //     has stood
 //   - etcd is out of reach for one node or for all; requests are lost before they
 //     take effect or after, or take effect long after they were given up; watches
-//     lag and stand still
+//     lag and stand still, and may have missed what came meanwhile
 //   - what is handed over takes long, does not get through, or is not answered
 //   - stores, a node's own or everybody's, take long to write and to delete
 //   - loaders fail, share, pass, hang past their deadline and load other keys;

@@ -179,6 +179,9 @@ func (e *etcd) note(table *core.Table) {
 
 // tell delivers a change to a process, after those before it.
 func (e *etcd) tell(p *process, c change) {
+	if e.misses(p) {
+		return
+	}
 	w, m := e.world, p.machine
 	t := w.now + w.plan.watchLag(e.random[m.index])
 	t = max(t, p.told, m.stalled, m.isolated, e.down)

@@ -18,6 +18,7 @@ type Plan struct {
 	Locks      bool // a restart proves with its directory's lock that its earlier life is over
 	Compacted  bool // the log of invalidations is not kept for those who start
 	Reborn     bool // who was taken for dead keeps what its caches have
+	Resumes    bool // a watch that has stood still has missed what came meanwhile
 	Unread     bool // nor can it be read by those who start: what was before is not known to them
 	Store      bool
 	Shared     bool          // the store is one for all nodes, else each machine has its own
@@ -161,7 +162,7 @@ func NewPlan(seed uint64) Plan {
 	p := Plan{
 		Seed: seed, Theme: themes[r.IntN(len(themes))],
 		Nodes: 3 + r.IntN(3), Partitions: 8 + r.IntN(9), Keys: 2 + r.IntN(5),
-		Locks: chance(r, 0.8), Compacted: chance(r, 0.5), Unread: chance(r, 0.05), Reborn: chance(r, 0.8), Store: chance(r, 0.3), Shared: chance(r, 0.5),
+		Locks: chance(r, 0.8), Compacted: chance(r, 0.5), Unread: chance(r, 0.05), Reborn: chance(r, 0.8), Resumes: chance(r, 0.4), Store: chance(r, 0.3), Shared: chance(r, 0.5),
 		Latency: pick(r, 100*time.Microsecond, time.Millisecond, 30*time.Millisecond),
 		Jitter:  pick(r, 100*time.Microsecond, 2*time.Millisecond, 40*time.Millisecond),
 		Loss:    0.05, EtcdTakes: pick(r, 2*time.Millisecond, 10*time.Millisecond, 40*time.Millisecond),
@@ -450,8 +451,8 @@ func (p *Plan) watchLag(r *rand.Rand) time.Duration {
 
 // String is the plan to read: its figures, and its acts line by line.
 func (p Plan) String() string {
-	s := fmt.Sprintf("seed %d (%s): %d nodes, %d partitions, %d keys; network %v + %v, etcd %v, watches %v; loads up to %v of %v; fresh %v, stale %v; locks %v, compacted %v, unread %v, reborn %v, store %v, shared %v\n",
-		p.Seed, p.Theme, p.Nodes, p.Partitions, p.Keys, p.Latency, p.Jitter, p.EtcdTakes, p.Lag, p.LoadTakes, p.LoadTime, p.Fresh, p.Stale, p.Locks, p.Compacted, p.Unread, p.Reborn, p.Store, p.Shared)
+	s := fmt.Sprintf("seed %d (%s): %d nodes, %d partitions, %d keys; network %v + %v, etcd %v, watches %v; loads up to %v of %v; fresh %v, stale %v; locks %v, compacted %v, unread %v, reborn %v, resumes %v, store %v, shared %v\n",
+		p.Seed, p.Theme, p.Nodes, p.Partitions, p.Keys, p.Latency, p.Jitter, p.EtcdTakes, p.Lag, p.LoadTakes, p.LoadTime, p.Fresh, p.Stale, p.Locks, p.Compacted, p.Unread, p.Reborn, p.Resumes, p.Store, p.Shared)
 	for _, a := range p.Acts {
 		s += a.String() + "\n"
 	}

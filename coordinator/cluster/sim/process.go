@@ -19,6 +19,7 @@ type process struct {
 	joined   bool // the core is there
 	lives    bool // it was taken for dead, and goes on with what its caches have
 	watching bool
+	resuming bool // it misses what is told, and reads it later
 	draining bool // to leave
 	staying  bool // drained, and not to leave
 	fenced   bool
@@ -173,17 +174,22 @@ func (p *process) changed(c change) {
 	if c.event.Revision <= p.cell.applied {
 		return
 	}
+	p.cell.apply(c)
+	p.truth.apply(p.cell.applied)
+	p.agree(c.event)
+}
+
+// agree tells the core what the cell has applied.
+func (p *process) agree(e core.Changed) {
 	p.world.traffic.Changes++
-	for _, n := range c.event.Nodes {
+	for _, n := range e.Nodes {
 		p.learn(n)
 		if n.Name == p.node.Name && n.Record.Node == p.node {
 			p.record = n.Revision
 		}
 	}
-	p.learnTable(c.event.Table)
-	p.cell.apply(c)
-	p.truth.apply(p.cell.applied)
-	p.step(c.event)
+	p.learnTable(e.Table)
+	p.step(e)
 }
 
 func (p *process) opened(peer core.Node, session uint64) {
