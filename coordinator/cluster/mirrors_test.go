@@ -47,7 +47,7 @@ func TestABodyThatEndsAtOnceIsLoadedOnceForAllNodes(t *testing.T) {
 		}}, nil
 	}}
 	caches := openAll(t, nodes, o)
-	const keys = 100
+	const keys = 40
 	var all sync.WaitGroup
 	for i, c := range caches {
 		all.Go(func() {
