@@ -132,7 +132,7 @@ func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testin
 			}
 			return corral.Item[string]{Value: value, Validator: "e"}, nil
 		}
-		for key, v := range map[string]uint64{"before": 9, "at": 10, "touched before": 9, "touched at": 10} {
+		for key, v := range map[string]uint64{"before": 9, "at": 10, "touched before": 9, "touched at": 10, "ahead": 99} {
 			record := text("kept")
 			record.Revision, record.Validator = v, "e"
 			r.keep(key, record)
@@ -152,6 +152,7 @@ func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testin
 		}{
 			{"before", "kept", corral.Loaded}, // validated
 			{"at", "kept", corral.Stored},
+			{"ahead", "kept", corral.Loaded}, // validated
 			{"touched before", "new", corral.Loaded},
 			{"touched at", "new", corral.Loaded},
 			{"memory", "new", corral.Hit},

@@ -120,7 +120,8 @@ type Lease interface {
 // done without.
 //
 // A store that outlives the process also implements Revisioned, or its records
-// could look newer than an invalidation of the next process.
+// could look newer than an invalidation of the next process. It goes with one
+// Coordinator and its revisions: empty it when those begin anew.
 type Store interface {
 	Get(ctx context.Context, key string) (*Record, error)
 	Put(ctx context.Context, key string, record *Record) error

@@ -14,7 +14,9 @@ import (
 //	    is known here, and none of it concerns the record.
 //	T2. One that began before what is known serves for validation only, and
 //	    only if nothing that is known concerns it. It does not cover a load that
-//	    fails either: it may be what somebody has invalidated.
+//	    fails either: it may be what somebody has invalidated. So does one whose
+//	    revision is still to come: a process that is ahead has just written it,
+//	    or it has its number from another coordinator.
 //	T3. A value is written only while the rule lets it be kept, and is deleted
 //	    if that has changed by the time it is written.
 //	T4. What an invalidation concerns is deleted behind it, in the order of
@@ -39,12 +41,12 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		c.storeFailed(f.key, err)
 		return false
 	}
-	known := max(c.known.Load(), c.rules.knownFrom()) // T2
+	known := max(c.known.Load(), c.rules.knownFrom())
 	if !c.rules.untouchedElsewhere(f.key, r.slots(), max(r.revision, known), forever) {
 		closeBody(record)
 		return false
 	}
-	if r.revision < known {
+	if r.revision < known || c.o.Coordinator != nil && r.revision > c.rules.applied.Load() { // T2
 		closeBody(record)
 		if record.Body == nil {
 			f.previous = r // its source may confirm it

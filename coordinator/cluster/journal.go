@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -78,7 +79,7 @@ func (j *journal) forget(revision uint64) {
 // after is what was invalidated after a revision, none below the floor.
 func (j *journal) after(revision uint64) []entry {
 	first, _ := slices.BinarySearchFunc(j.entries, revision+1, func(e entry, revision uint64) int {
-		return int(int64(e.revision) - int64(revision))
+		return cmp.Compare(e.revision, revision)
 	})
 	return slices.Clone(j.entries[first:])
 }
