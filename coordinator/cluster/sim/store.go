@@ -72,7 +72,7 @@ func (c *cell) toStore(r *record) {
 
 // storeTakes is how long a store takes to write or to delete.
 func storeTakes(r *rand.Rand) time.Duration {
-	if chance(r, 0.2) {
+	if chance(r, 0.4) {
 		return between(r, 0, 500*time.Millisecond)
 	}
 	return between(r, time.Millisecond, 10*time.Millisecond)

@@ -9,7 +9,7 @@ import (
 )
 
 // within is how many seeds may pass before a broken rule is noticed.
-const within = 1000
+const within = 2000
 
 func TestEveryBrokenRuleIsCaught(t *testing.T) {
 	for _, v := range core.Variants() {
