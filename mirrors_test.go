@@ -189,6 +189,25 @@ func TestAMirrorIsSubjectToInvalidations(t *testing.T) {
 	}
 }
 
+func TestWhatIsSetGoesToTheOwnerAndEndsMirrors(t *testing.T) {
+	inManor(t, numbered(), nil, func(t *testing.T, w *town) {
+		w.mirror("a")
+		for i, c := range w.caches {
+			value := fmt.Sprint("set by ", i)
+			if err := c.Set(t.Context(), "a", corral.Item[string]{Value: value}); err != nil {
+				t.Fatalf("Set: %v", err)
+			}
+			w.wantMirrors()
+			w.get(owner, "a").want(t, value, corral.Hit, 0)
+			time.Sleep(2 * time.Second)
+			w.get(other, "a").want(t, value, corral.Remote, 0)
+			w.wantMirrors()
+			time.Sleep(2 * time.Second)
+		}
+		w.wantLoads(1)
+	})
+}
+
 // mirrorWeight is what wantMirrors finds for a key of one byte and a value of three.
 const mirrorWeight = 208 + 1 + 3 + 96
 

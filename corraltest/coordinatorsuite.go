@@ -56,6 +56,54 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 			holder.invalidate(t, corral.Target{Keys: []string{"a"}})
 		}
 	})
+	set := func(name string, test func(t *testing.T, m []*member, overwrite func(*member) (corral.Lease, uint64))) {
+		run(name, 3, func(t *testing.T, m []*member) {
+			test(t, m, func(p *member) (corral.Lease, uint64) {
+				setter, ok := p.Coordinator.(corral.Setter)
+				if !ok {
+					t.Skip("it is no Setter")
+				}
+				lease, revision, err := setter.Overwrite(deadline(t), "a")
+				if err != nil {
+					t.Fatalf("Overwrite: %v", err)
+				}
+				if applied := p.revision(); revision > applied {
+					t.Fatalf("Overwrite returned for revision %d at a process that has applied %d", revision, applied)
+				}
+				return lease, revision
+			})
+		})
+	}
+	set("what is set takes the place of what was kept, and who asks meanwhile waits for it", func(t *testing.T, m []*member, overwrite func(*member) (corral.Lease, uint64)) {
+		fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("old"), BodySize: -1, Revision: m[0].revision(), TTL: time.Hour})
+		lease, revision := overwrite(m[1])
+		waits := m[2].park(t, s, "a")
+		fill(t, m[1], lease, &corral.Record{Value: []byte("set"), BodySize: -1, Revision: revision, TTL: time.Hour})
+		if got := want(t, waits, corral.AnswerValue).Record; string(got.Value) != "set" {
+			t.Fatalf("who waited was given %q", got.Value)
+		}
+		for i, p := range m {
+			if got := want(t, p.join(deadline(t), p.request("a")), corral.AnswerValue).Record; string(got.Value) != "set" {
+				t.Fatalf("process %d was given %q", i, got.Value)
+			}
+		}
+	})
+	set("what is set is granted while another computes, whose value is not kept", func(t *testing.T, m []*member, overwrite func(*member) (corral.Lease, uint64)) {
+		begun := m[0].revision()
+		old := m[0].lease(t, "a")
+		lease, revision := overwrite(m[1])
+		fill(t, m[1], lease, &corral.Record{Value: []byte("set"), BodySize: -1, Revision: revision, TTL: time.Hour})
+		old.Fill(deadline(t), &corral.Record{Value: []byte("old"), BodySize: -1, Revision: begun, TTL: time.Hour}) // it may be void
+		if got := want(t, m[2].join(deadline(t), m[2].request("a")), corral.AnswerValue).Record; string(got.Value) != "set" {
+			t.Fatalf("got %q", got.Value)
+		}
+	})
+	set("what is set is not kept once its key has been invalidated", func(t *testing.T, m []*member, overwrite func(*member) (corral.Lease, uint64)) {
+		lease, revision := overwrite(m[1])
+		m[0].invalidate(t, corral.Target{Keys: []string{"a"}})
+		fill(t, m[1], lease, &corral.Record{Value: []byte("set"), BodySize: -1, Revision: revision, TTL: time.Hour})
+		m[2].lease(t, "a")
+	})
 	run("a shared value is for those who are parked only", 2, func(t *testing.T, m []*member) {
 		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
 		fill(t, m[0], lease, &corral.Record{Value: []byte("v"), BodySize: -1, Outcome: corral.Share, TTL: time.Hour})
@@ -186,6 +234,11 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		}
 	})
 	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
+	run("Watch begins by saying from which revision on it tells everything", 1, func(t *testing.T, m []*member) {
+		if first := m[0].seen()[0]; len(first.Keys)+len(first.Prefixes)+len(first.Tags) > 0 || first.Revision == 0 || first.More {
+			t.Fatalf("the first word was %+v; want Missed, everything, or no target", first)
+		}
+	})
 	run("Watch brings a target as it was given", 2, func(t *testing.T, m []*member) {
 		for _, target := range []corral.Target{
 			{Keys: []string{"a", "\xff"}, Prefixes: []string{"p/", ""}, Tags: []string{"x"}, Soft: true},

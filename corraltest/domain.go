@@ -550,28 +550,38 @@ func (p *Process) Invalidate(ctx context.Context, target corral.Target) error {
 	d := p.d
 	d.Log.Add(p.name, "invalidate", describe(target))
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if p.gone {
-		d.mu.Unlock()
 		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, errLeft)
 	}
+	return d.awaitLocked(ctx, d.invalidateLocked(target))
+}
+
+// invalidateLocked puts an invalidation into force at the next revision.
+func (d *Domain) invalidateLocked(target corral.Target) (revision uint64) {
 	d.revision++
-	revision := d.revision
-	d.history = append(d.history, corral.Invalidation{Revision: revision, Target: target})
+	d.history = append(d.history, corral.Invalidation{Revision: d.revision, Target: target})
 	for key, k := range d.keys {
 		d.touchLocked(key, k, target)
 	}
 	d.movedLocked()
+	return d.revision
+}
+
+// awaitLocked waits, without the lock, until every process has applied a
+// revision (D5).
+func (d *Domain) awaitLocked(ctx context.Context, revision uint64) error {
 	for !d.appliedLocked(revision) {
 		moved := d.moved
 		d.mu.Unlock()
 		select {
 		case <-moved:
 		case <-ctx.Done():
+			d.mu.Lock()
 			return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
 		}
 		d.mu.Lock()
 	}
-	d.mu.Unlock()
 	return nil
 }
 

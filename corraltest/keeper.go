@@ -2,6 +2,7 @@ package corraltest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -21,7 +22,10 @@ type Keeper struct {
 	lapsed atomic.Bool
 }
 
-var _ corral.Keeper = (*Keeper)(nil)
+var (
+	_ corral.Keeper = (*Keeper)(nil)
+	_ corral.Setter = (*Keeper)(nil)
+)
 
 // Keeper adds a process that keeps in its cache. It stands.
 func (d *Domain) Keeper(name string) *Keeper {
@@ -69,6 +73,31 @@ func (k *Keeper) Stand() { k.lapsed.Store(false) }
 func (k *Keeper) Join(ctx context.Context, request corral.Request) (corral.Answer, error) {
 	request.Lapsed = request.Lapsed || k.lapsed.Load()
 	return k.Process.Join(ctx, request)
+}
+
+// Overwrite grants a lease in the place of any other of the key, once every
+// process has applied the invalidation that it comes with.
+func (k *Keeper) Overwrite(ctx context.Context, key string) (corral.Lease, uint64, error) {
+	d := k.d
+	d.Log.Add(k.name, "overwrite", key)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k.gone {
+		return nil, 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, errLeft)
+	}
+	revision := d.invalidateLocked(corral.Target{Keys: []string{key}})
+	at := d.keys[key]
+	if at == nil {
+		at = &owned{}
+		d.keys[key] = at
+	}
+	g := d.grantLocked(k.Process, key)
+	at.lease = g
+	if err := d.awaitLocked(ctx, revision); err != nil {
+		g.voidLocked()
+		return nil, 0, err
+	}
+	return g, revision, nil
 }
 
 // peekLocked is what a standing Keeper gives a request.

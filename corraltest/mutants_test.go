@@ -304,6 +304,13 @@ var wrongCoordinators = map[string]func(n int) []corral.Coordinator{
 		}
 		return all
 	},
+	"takes what is set for newer than all": func(n int) []corral.Coordinator {
+		all := keepersThatOwn(n, "0")
+		for i := range all {
+			all[i] = boldKeeper{all[i].(*corraltest.Keeper)}
+		}
+		return all
+	},
 	"does not let go": wrong(func(c *wrongCoordinator) {
 		c.join = func(ctx context.Context, request corral.Request) (corral.Answer, error) {
 			return c.Coordinator.Join(context.WithoutCancel(ctx), request)
@@ -380,6 +387,14 @@ func (s storeFuncs) Delete(ctx context.Context, inv corral.Invalidation) error {
 type poorKeeper struct{ corral.Keeper }
 
 func (poorKeeper) Owns(string) bool { return false }
+
+// boldKeeper has a revision for what is set that nothing comes after.
+type boldKeeper struct{ *corraltest.Keeper }
+
+func (k boldKeeper) Overwrite(ctx context.Context, key string) (corral.Lease, uint64, error) {
+	lease, _, err := k.Keeper.Overwrite(ctx, key)
+	return lease, 1 << 40, err
+}
 
 // wrongCoordinator is a process of a domain of which some methods are replaced.
 type wrongCoordinator struct {
