@@ -12,11 +12,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
 	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
@@ -74,13 +77,17 @@ type fleet struct {
 	configs []Config
 	logs    []*logged
 	nodes   []*Node
+
+	unavailable atomic.Uint64 // answers to traffic
 }
 
 func newFleet(t *testing.T, size int, secure bool, issuer *authority.Authority) *fleet {
 	f := &fleet{t: t, nodes: make([]*Node, size)}
-	peers := make([]string, size)
-	for i := range peers {
-		peers[i] = freeAddress(t)
+	var peers []string
+	for len(peers) < size {
+		if address := freeAddress(t); !slices.Contains(peers, address) {
+			peers = append(peers, address)
+		}
 	}
 	for i, address := range peers {
 		log := new(logged)
@@ -146,7 +153,8 @@ func until(t *testing.T, what string, is func() bool) {
 }
 
 // traffic gets and invalidates keys at all nodes until it is stopped, and tells
-// of every error.
+// of every error. That of a node without a lease it counts: lapses says whether
+// there was one.
 func (f *fleet) traffic() (stop func()) {
 	o := &origin{}
 	caches := openAll(f.t, f.nodes, o)
@@ -156,13 +164,16 @@ func (f *fleet) traffic() (stop func()) {
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				key := fmt.Sprintf("k%d", n%50)
-				if _, err := c.Get(ctx, key); err != nil && ctx.Err() == nil {
-					f.t.Errorf("Get at node %s: %v", f.configs[i].Name, err)
+				_, err := c.Get(ctx, key)
+				if n%20 == 0 && err == nil {
+					err = c.Invalidate(ctx, key)
 				}
-				if n%20 == 0 {
-					if err := c.Invalidate(ctx, key); err != nil && ctx.Err() == nil {
-						f.t.Errorf("Invalidate at node %s: %v", f.configs[i].Name, err)
-					}
+				switch {
+				case ctx.Err() != nil || err == nil:
+				case errors.Is(err, corral.ErrUnavailable), errors.Is(err, corral.ErrNotAcknowledged):
+					f.unavailable.Add(1)
+				default:
+					f.t.Errorf("at node %s: %v", f.configs[i].Name, err)
 				}
 				_ = pause(ctx, time.Millisecond)
 			}
@@ -243,12 +254,6 @@ func TestCertificatesAndAuthoritiesChangeUnderTraffic(t *testing.T) {
 	f.start()
 	stop := f.traffic()
 	members := make([]any, len(f.nodes))
-	lapses := func() (all uint64) {
-		for _, n := range f.nodes {
-			all += n.n.lapses.Load()
-		}
-		return all
-	}
 	step := func(what string, restarts bool, change func(TLSFiles)) {
 		t.Helper()
 		for i, n := range f.nodes {
@@ -289,7 +294,14 @@ func TestCertificatesAndAuthoritiesChangeUnderTraffic(t *testing.T) {
 	connected(t, append(f.nodes[:3:3], n))
 	n.Close()
 	stop()
-	t.Logf("%d lapses of leases", lapses()) // of which a machine that is busy has some
+	lapses := uint64(0) // of which a machine that is busy has some
+	for _, n := range f.nodes {
+		lapses += n.n.lapses.Load()
+	}
+	t.Logf("%d lapses of leases, %d answers that nothing is available", lapses, f.unavailable.Load())
+	if lapses == 0 && f.unavailable.Load() > 0 {
+		t.Error("nothing was available, and every node had its lease")
+	}
 	for _, n := range f.nodes {
 		callerWithoutCertificateIsRefused(t, n.server.Load().Peer(), after)
 	}
