@@ -202,7 +202,7 @@ func TestAnOlderTableIsPassedOverAndWrittenOver(t *testing.T) {
 	old.Epoch--
 	old.Owner = make([]uint16, len(old.Owner))
 	putByHand(t, by, etcd.TableKey, encoded(etcd.EncodeTable(old)))
-	saysOnce(t, &log, "a table that is not newer than the one in force")
+	saysOnce(t, &log, "a table of owners that is older than the one in force")
 	eventually(t, "the table in force to be written again", func() bool {
 		s := n.Status()
 		table, err := etcd.DecodeTable(read(t, by).Keys[etcd.TableKey].Value)
