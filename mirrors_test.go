@@ -40,6 +40,7 @@ const owner, other = 0, 1
 // wantMirrors says what the process that owns nothing keeps.
 func (w *town) wantMirrors(keys ...string) {
 	w.t.Helper()
+	synctest.Wait() // until what goes behind a call has gone
 	c := w.caches[other]
 	var bytes int64
 	for _, key := range keys {
@@ -222,16 +223,22 @@ func TestTheMirrorsKeptLongestGoFirst(t *testing.T) { // M2, M3
 		{mirrorWeight - 1, nil},
 	} {
 		t.Run(fmt.Sprint(row.limit), func(t *testing.T) {
+			var mu sync.Mutex
 			var gone []string
 			inManor(t, once, func(name string, o *corral.Options[string]) {
 				o.MirrorBytes = row.limit
 				if name == "B" {
-					o.OnRemove = func(key, _ string, cause corral.RemovalCause) { gone = append(gone, fmt.Sprint(key, " ", cause)) }
+					o.OnRemove = func(key, _ string, cause corral.RemovalCause) {
+						mu.Lock()
+						defer mu.Unlock()
+						gone = append(gone, fmt.Sprint(key, " ", cause))
+					}
 				}
 			}, func(t *testing.T, w *town) {
 				for _, key := range []string{"a", "b", "c", "d"} {
 					w.get(other, key)
 					w.get(other, key)
+					synctest.Wait() // until it has been told of what left
 				}
 				w.wantMirrors(row.kept...)
 				var want []string
@@ -240,10 +247,11 @@ func TestTheMirrorsKeptLongestGoFirst(t *testing.T) { // M2, M3
 						want = append(want, key+" evicted")
 					}
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				if s := w.caches[other].Stats(); fmt.Sprint(gone) != fmt.Sprint(want) || s.MirrorsOutgrown != uint64(len(want)) || s.Evictions != 0 {
 					t.Fatalf("%v were told of, %d outgrown, %d evicted; want %v", gone, s.MirrorsOutgrown, s.Evictions, want)
 				}
-				gone = nil
 			})
 		})
 	}
