@@ -47,8 +47,14 @@ func (n *Node) embed(ctx context.Context, transport *peer.Transport) ([]string, 
 	if plan.Server == nil {
 		return plan.Endpoints, nil
 	}
-	plan.Server.Log, plan.Server.Identity, plan.Server.Refused = n.log, n.secure, transport.Refused
+	plan.Server.Log, plan.Server.Identity, plan.Server.Refused = n.log, n.secure, n.refused
 	return plan.Endpoints, n.startServer(ctx, *plan.Server)
+}
+
+// refused logs who was refused at a port of etcd, through the transport of this
+// life, which etcd outlives.
+func (n *Node) refused(port string) func(from string, cause error) {
+	return func(from string, cause error) { n.transport().Refused(port)(from, cause) }
 }
 
 // answers is what processes are told that have no cluster yet.
