@@ -188,6 +188,9 @@ func TestExpireIsHeardEverywhere(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		caches = append(caches, c)
 	}
+	if err := caches[0].Invalidate(t.Context(), "another"); err != nil { // until all watch
+		t.Fatal(err)
+	}
 	for _, c := range caches {
 		if _, err := c.Get(t.Context(), "k"); err != nil {
 			t.Fatal(err)
