@@ -13,7 +13,7 @@ import (
 )
 
 // What an entry costs beyond its key and value, in bytes: the share of the
-// index, the entry, the record and the allocator's rounding. bench/ measures it.
+// index, the entry, the record and the allocator's rounding. BenchmarkBytesPerKey measures it.
 const (
 	entryBytes = 208
 	moreBytes  = 128
