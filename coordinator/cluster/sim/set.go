@@ -197,7 +197,7 @@ func (j *judge) set(s *setting) {
 	w, l := j.world, s.load
 	g := j.grants[l.lease]
 	part := int(l.lease.Part)
-	if !s.heard || g.owner.dead || g.owner.machine.paused() || w.etcd.table.OwnerOf(part) != g.owner.node || w.etcd.table.Gen[part] != l.lease.Gen ||
+	if !s.heard || g.owner.dead || g.owner.cell.floor > s.call.revision || g.owner.machine.paused() || w.etcd.table.OwnerOf(part) != g.owner.node || w.etcd.table.Gen[part] != l.lease.Gen ||
 		w.now >= l.outcome.fresh || j.later(l) {
 		return
 	}
