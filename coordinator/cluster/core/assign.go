@@ -58,6 +58,9 @@ func (c *Core) propose() {
 		bury = append(bury, Burial{c.Self, self.revision})
 	}
 	next, gives := c.nextTable(dead)
+	if next == nil {
+		c.handover.end() // nothing is to be given away any more
+	}
 	if next == nil && len(bury) == 0 && !c.overwritten {
 		return
 	}

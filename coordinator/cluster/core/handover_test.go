@@ -93,3 +93,21 @@ func TestWhatIsGivenAwayBesidesIsHandedOverToo(t *testing.T) {
 			→ 400ms Write id=1 table=2:c/1@2,b/1@1,c/1@2,b/1@1 tableRevision=6
 	`)
 }
+
+func TestAHandoverThatNothingCameOfHasItsTimeAnew(t *testing.T) {
+	transcript(t, scene{self: "a", others: "b", table: "1:a/1@1"}, `
+		keeps
+		Drain stay
+		+400ms
+			→ 400ms HandOver round=1 gifts=0:b/1
+		Undrain
+		+400ms
+		HandedOver round=1
+		+3s
+		Drain stay
+			→ 3.8s HandOver round=2 gifts=0:b/1
+		+4999999999ns
+		+1ns
+			→ 8.8s Write id=1 table=2:b/1@2 tableRevision=6
+	`)
+}

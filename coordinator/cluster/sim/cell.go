@@ -412,9 +412,10 @@ func (c *cell) land(f *flight, r *record, v uint64, from string) {
 	}
 }
 
-// mirror keeps what another node has computed, by the rule.
+// mirror keeps what another node has computed, by the rule, and not in the place
+// of what began later.
 func (c *cell) mirror(r *record, v uint64) {
-	if old, there := c.kept[r.key]; (!there || old.v < v || old.fresh < r.fresh) && c.Untouched(r.key, r.tags, v, c.applied) {
+	if old, there := c.kept[r.key]; (!there || old.record.v <= r.v && (old.v < v || old.fresh < r.fresh)) && c.Untouched(r.key, r.tags, v, c.applied) {
 		c.kept[r.key] = kept{r, v, c.process.steps}
 	}
 }
