@@ -182,19 +182,18 @@ func TestWhatIsNotAcknowledgedIsSaidAndCounted(t *testing.T) {
 		before func()
 		want   error
 	}{
-		{"the context has ended", ended, keyed("a"), nil, context.Canceled},
-		{"a key is too large", t.Context(), keyed(strings.Repeat("k", maxBatchBytes)), nil, nil},
-		{"the queue is full", t.Context(), keyed("a"), func() {
+		{"the queue is full", t.Context(), keyed("a"), func() { // nobody has woken its writer yet, and this does not
 			n.purges.mu.Lock()
 			n.purges.queue = make([]*purge, maxQueued)
 			n.purges.mu.Unlock()
 		}, corral.ErrOverloaded},
-		{"the write is unknown", t.Context(), keyed("a"), func() {
+		{"the context has ended", ended, keyed("a"), func() {
 			n.purges.mu.Lock()
 			n.purges.queue = nil
 			n.purges.mu.Unlock()
-			stop()
-		}, etcd.ErrUnknown},
+		}, context.Canceled},
+		{"a key is too large", t.Context(), keyed(strings.Repeat("k", maxBatchBytes)), nil, nil},
+		{"the write is unknown", t.Context(), keyed("a"), stop, etcd.ErrUnknown},
 		{"the node has left", t.Context(), keyed("a"), func() { n.Close() }, ErrLeft},
 	} {
 		if row.before != nil {
