@@ -175,10 +175,11 @@ func (r *revisions) rememberPrefixLocked(prefix string, revision uint64) {
 // remembered.
 func (r *revisions) lastLocked(key string) (last uint64) {
 	hash := maphash.String(r.seed, key)
-	if at, known := r.recent[hash]; known {
-		last = at.Value.(keyRevision).revision
-	} else if r.older != nil {
+	if r.older != nil {
 		last = r.older[uint16(hash)]
+	}
+	if at, known := r.recent[hash]; known { // not always the newer: what was told before may be told again
+		last = max(last, at.Value.(keyRevision).revision)
 	}
 	for _, known := range r.prefixes {
 		if strings.HasPrefix(key, known.prefix) {

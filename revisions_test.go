@@ -199,6 +199,21 @@ func FuzzNoValueOutlivesAnInvalidationThatConcernsIt(f *testing.F) {
 	})
 }
 
+func TestAnInvalidationThatIsToldAgainHidesNoNewerOneOfItsKey(t *testing.T) {
+	r := newRevisions(0, stopped)
+	r.apply(Invalidation{Revision: 100, Target: Target{Keys: []string{"k"}}})
+	r.apply(Invalidation{Revision: 200, Target: Target{Keys: []string{"k"}}})
+	for i := range recentKeys { // so that k leaves the list
+		r.apply(Invalidation{Revision: 300, Target: Target{Keys: []string{fmt.Sprint("other", i)}}})
+	}
+	r.apply(Invalidation{Revision: 100, Target: Target{Keys: []string{"k"}}})
+	for v, want := range map[uint64]bool{99: false, 150: false, 199: false, 200: true} {
+		if got := r.untouchedElsewhere("k", nil, v, 300); got != want {
+			t.Errorf("a value of %d answers at 300: %v, want %v", v, got, want)
+		}
+	}
+}
+
 func TestRevisionsDecideAtTheNumberItself(t *testing.T) {
 	r := newRevisions(0, stopped)
 	r.apply(Invalidation{Revision: 10, Target: Target{Tags: []string{"t"}}})
