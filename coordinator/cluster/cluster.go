@@ -12,9 +12,12 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 )
 
-// leaveTimeout is for how long Close gives partitions away before it leaves them
-// to be taken.
-const leaveTimeout = 8 * time.Second
+// How long a node that stops gives partitions away, before it leaves them to be
+// taken: while there is a cache to be handed over, and after that.
+const (
+	leaveTimeout = 8 * time.Second
+	closeTimeout = 3 * time.Second
+)
 
 // Join makes this process a node of a cluster. It returns once the node has a
 // lease and every partition an owner, or ctx has ended: then nothing is left
@@ -169,7 +172,11 @@ func (n *Node) Close() error {
 	}
 	n.mu.Unlock()
 	if alive {
-		timer := time.NewTimer(leaveTimeout)
+		patience := closeTimeout
+		if n.keeps() {
+			patience = leaveTimeout
+		}
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
 		case <-n.gone:

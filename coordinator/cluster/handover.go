@@ -83,6 +83,16 @@ func (n *Node) handOverTo(ctx context.Context, to core.Node, parts map[int]bool)
 	n.log.Info("what this node has kept is handed over to the next owner", "node", to.String(), "values", given, "took", boottime().Sub(began))
 }
 
+// keeps reports whether a cache is open.
+func (n *Node) keeps() bool {
+	for _, k := range n.allKeepers() {
+		if k.view() != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // keepsAny reports whether anything is kept of some partitions.
 func (n *Node) keepsAny(parts map[int]bool) bool {
 	for range n.kept(parts) {
