@@ -23,8 +23,9 @@ var (
 // for before a node is stopped, or looked into; stopping it drains it too. The
 // order holds until Undrain, or until the node's process ends.
 //
-// It returns once the node has taken the order. The keys move within a second or
-// so, in one write of the table: Status shows what the node owns, and its state.
+// It returns once the node has taken the order. The keys move in one write of the
+// table, once what is kept of them is handed over to their next owners, which takes
+// five seconds at most: Status shows what the node owns, and its state.
 func (n *Node) Drain(ctx context.Context, name string) error {
 	return n.order(ctx, name, orderDrain)
 }

@@ -17,12 +17,16 @@
 //	           and what that read has been applied
 //	lapsed     not so                                       asks others, goes on computing, grants nothing
 //	draining   Drain, and its record says so                gives its partitions away, one write each time
-//	leaving    it owns nothing                              has given its lease up, then buries itself
+//	drained    it owns nothing, and is to stay              asks, computes, answers; leased again by Undrain
+//	leaving    it owns nothing, and is not to stay          has given its lease up, then buries itself
 //	fenced     its record is a tombstone or a successor's   is over: every Ask is answered, every lease void
 //
 // A node buries another (tombstone and table in one transaction) once it has seen
 // one revision of its record for L+g, renews itself, and its own watch is not
 // behind.
+//
+// A write that gives partitions away waits until what is kept of them has been
+// handed over (handover.go). A burial waits for nothing.
 //
 // # A partition at a node
 //
@@ -38,6 +42,7 @@
 //
 //	owner: current    holder: computing   Extend every Times.Heartbeat; void after Times.Limit without, or at its lifetime
 //	owner: reserved   holder: ?           a waiter named it; its holder has yet to answer Recover
+//	owner: of a Set   holder: has it      current at once; no invalidation detaches it, for its value is as of its own
 //	owner: detached   holder: computing   an invalidation, or a younger lease, came: for those who wait only
 //	owner: settled    holder: offered     until every waiter's node has said Took; offered again on each stream and to each owner
 //	owner: void       holder: void        it goes on to one waiter; its late outcome is refused
