@@ -2,7 +2,7 @@
 # what else is missing: Go (scripts/go) and a C compiler (scripts/need).
 
 GO       ?= $(CURDIR)/scripts/go
-FUZZTIME ?= 3s
+FUZZTIME ?= 2s
 ORIGIN   ?=
 NODES    ?=
 BENCH    ?=
