@@ -41,6 +41,11 @@ func (c *cluster) standStill(r *report, owner *node, pause time.Duration) {
 		}
 	}
 	release := c.origin.hold(flying)
+	calls := 1
+	if pause > patience/2 { // else the load, and those who wait for it, would end by their deadlines
+		time.AfterFunc(patience/2, release)
+		calls = 2 // what lands at the owner in between need not reach the one that comes back
+	}
 	asked := []*pending{others[0].get(flying, 20)}
 	c.origin.awaitCalls(t, flying, 1)
 	asked = append(asked, others[1].get(flying, 20))
@@ -96,8 +101,15 @@ func (c *cluster) standStill(r *report, owner *node, pause time.Duration) {
 	for _, p := range asked {
 		r.answered(flying, 1, p.must(t))
 	}
-	r.refusable(t, flying, 1, own.must(t))
-	r.charge(c.origin.calls(flying), 1)
+	a = own.must(t)
+	if pause > patience { // their own deadlines have passed meanwhile, one or the other
+		for _, count := range a.Errors {
+			r.refused += count
+		}
+		a.Errors = nil
+	}
+	r.refusable(t, flying, 1, a)
+	r.charge(c.origin.calls(flying), calls)
 	r.charge(c.origin.calls(keys[1]), 1)
 	for _, key := range kept {
 		r.charge(c.origin.calls(key), allowed[key])
