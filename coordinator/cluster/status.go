@@ -151,7 +151,7 @@ func (n *Node) Find(cache, key string) KeyStatus {
 	key = cache + separator + key
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.core.Partition(key)
+	p := n.partition(key)
 	owner, generation := n.core.Route(p)
 	s := KeyStatus{Partition: p, Owner: owner.Name, Incarnation: owner.Incarnation, Generation: generation}
 	if flight, loading := n.core.FlightOf(key); loading {

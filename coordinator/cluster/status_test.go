@@ -13,7 +13,7 @@ func TestTheOwnerOfAKeySaysWhoComputesItAndHowManyWait(t *testing.T) {
 	owner, holder := nodes[0], nodes[1]
 	key := keyOwnedBy(t, nodes, owner)
 	ownership := func(n *Node) KeyStatus {
-		p := n.core.Partition("test" + separator + key)
+		p := n.partition("test" + separator + key)
 		return KeyStatus{Partition: p, Owner: "a", Incarnation: 1, Generation: n.Table()[p].Generation}
 	}
 	idle := ownership(owner)

@@ -38,9 +38,6 @@ func (c *Core) Shares() map[Node]int {
 // Route is who owns a partition, and its generation.
 func (c *Core) Route(p int) (Node, uint64) { return c.routes[p].owner, c.routes[p].gen }
 
-// Partition is the partition of a key.
-func (c *Core) Partition(key string) int { return int(c.part(key)) }
-
 // Layout grows whenever the owner of a partition, or who is alive, changes as
 // far as this node knows.
 func (c *Core) Layout() uint64 { return c.layout }
