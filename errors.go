@@ -25,7 +25,13 @@ import (
 //	ErrPassed           OrPassed, and nothing is shared           get it another way
 //	ErrUnavailable      the coordinator could not say who computes retry with backoff
 //	ErrNotAcknowledged  an invalidation may or may not be in force repeat it: it is safe to
+//	ErrStorePending     the store has not been told of it yet      wait, or repeat it; see below
 //	ErrClosed           Shutdown or Close has begun                stop using this cache
+//
+// An ErrStorePending is an ErrNotAcknowledged, too: the invalidation is in force
+// in every process, but the store may still have what it concerns. It is told
+// as soon as it answers again, and is not read before; a process that ends
+// before that forgets to.
 var (
 	ErrInvalidKey      = errors.New("corral: invalid key")
 	ErrNoLoader        = errors.New("corral: no loader: the cache was made with a nil loader; use GetWith")
@@ -39,6 +45,7 @@ var (
 	ErrPassed          = errors.New("corral: not shared: each caller is to load for itself")
 	ErrUnavailable     = errors.New("corral: coordinator unavailable")
 	ErrNotAcknowledged = errors.New("corral: invalidation not acknowledged")
+	ErrStorePending    = fmt.Errorf("%w: the store has not been told yet", ErrNotAcknowledged)
 	ErrClosed          = errors.New("corral: cache closed")
 )
 

@@ -134,6 +134,22 @@ type Revisioned interface {
 	Revision(ctx context.Context) (uint64, error)
 }
 
+// Sequenced is a Coordinator that names the sequence of its revisions: they can
+// be compared with those of the same name only. The name is the same in all
+// processes that share keys, and as long as the Coordinator lives.
+type Sequenced interface {
+	Sequence() string
+}
+
+// Bound is a Store that knows to which sequence its records' revisions belong.
+// New calls Bind once, before any other method, with the Coordinator's Sequence,
+// or with "" where there is none: revisions are a count of this process's own
+// then, which goes on from Revisioned. Nothing that was put under another
+// sequence is returned after that. Bind does not wait for a network.
+type Bound interface {
+	Bind(sequence string) error
+}
+
 // A Record is a value on its way between processes or to a store: bytes and
 // remaining durations, no instants.
 type Record struct {
@@ -182,6 +198,10 @@ type Invalidation struct {
 	// it or some: the process may have missed it. What it has in memory from
 	// before counts as invalidated. There is no target then.
 	Missed bool
+	// Forget, to a Store only, says that what is there under Keys goes, whatever
+	// its revision, and that nothing is remembered of it: what is put later stays,
+	// whatever its revision.
+	Forget bool
 }
 
 // A Codec turns values into bytes for a Coordinator or a Store. The bytes are
