@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/docgen":     {},
 	"internal/unasked":    {},
 	"internal/authority":  {},
+	"internal/stored":     {""},
 	"corraltest":          {""},
 	"metrics/prom":        {"", "upstream"},
 	"metrics/promcluster": {"coordinator/cluster"},
@@ -33,6 +34,7 @@ var mayImport = map[string][]string{
 	"server":              {"", "coordinator/cluster", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
 	"cmd/corral":          {"coordinator/cluster", "httpcache", "internal/authority", "metrics/prom", "metrics/promcluster", "server"},
 	"codec":               {""},
+	"store/disk":          {"", "internal/stored"},
 
 	"coordinator/cluster":                   {"", "internal/placement", "coordinator/cluster/core", "coordinator/cluster/internal/etcd", "coordinator/cluster/internal/identity", "coordinator/cluster/internal/peer"},
 	"coordinator/cluster/core":              {"", "internal/placement"},
