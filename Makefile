@@ -30,6 +30,7 @@ test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, 
 	@echo "all tests passed"
 
 unit: ## Unit tests with the race detector, and crowds in full size without it
+	@scripts/need redis-server redis-sentinel postgres
 	$(GO) test -race $$($(GO) list ./... | grep -v -e /coordinator/cluster -e '/server$$')
 	$(GO) test -race -p 1 ./coordinator/cluster/... ./server # nodes lose their leases where processors are short
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
@@ -51,6 +52,7 @@ lint: ## gofmt, vet, staticcheck
 	cd bench && $(GO) vet ./...
 
 examples: ## Build and run the examples
+	@scripts/need redis-server postgres
 	cd examples && $(GO) test -race ./...
 	scripts/run --once
 	scripts/run --once --nodes 3
