@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/examples/internal/child"
 )
 
 // site is the host that clients of all nodes ask for: it is in the key.
@@ -36,7 +38,7 @@ const (
 
 // A node is one Corral of the cluster.
 type node struct {
-	*child
+	*child.Process
 	name string
 	args []string // to start it with
 }
@@ -46,17 +48,17 @@ type node struct {
 // purges at one node what another serves.
 func (d *demo) cluster(ctx context.Context) error {
 	fmt.Fprintf(d.out, "Starting a shop with a slow database, and %d nodes of Corral before it …\n", d.nodes)
-	shop, err := start(ctx, d.logs, "shop", d.shop, "-listen", free(shopAddress))
+	shop, err := child.Start(ctx, d.logs, "shop", d.shop, "-listen", free(shopAddress))
 	if err != nil {
 		return err
 	}
-	defer shop.stop()
+	defer shop.Stop()
 	dirs, err := os.MkdirTemp("", "corral-nodes-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dirs)
-	nodes, err := d.startNodes(ctx, shop.url, dirs)
+	nodes, err := d.startNodes(ctx, shop.URL, dirs)
 	defer stopAll(nodes)
 	if err != nil {
 		return err
@@ -66,10 +68,10 @@ func (d *demo) cluster(ctx context.Context) error {
 	}
 
 	var results [2]result
-	for i, target := range [][]string{{shop.url}, urls(nodes)} {
+	for i, target := range [][]string{{shop.URL}, urls(nodes)} {
 		name := [...]string{"directly", fmt.Sprintf("over %d nodes", d.nodes)}[i]
 		fmt.Fprintf(d.out, "%d requests at once for %s, %s …\n", d.clients, product, name)
-		if results[i], err = compare(ctx, shop.url, target, d.clients); err != nil {
+		if results[i], err = compare(ctx, shop.URL, target, d.clients); err != nil {
 			return err
 		}
 		results[i].name = name
@@ -114,9 +116,9 @@ func (d *demo) startNodes(ctx context.Context, origin, dirs string) ([]*node, er
 
 // startNode starts a node for clients and operators at two addresses.
 func (d *demo) startNode(ctx context.Context, n *node, listen, admin string) error {
-	child, err := start(ctx, d.logs, "corral-"+n.name, d.corral, append(n.args, "--listen", listen, "--admin.listen", admin)...)
+	started, err := child.Start(ctx, d.logs, "corral-"+n.name, d.corral, append(n.args, "--listen", listen, "--admin.listen", admin)...)
 	if err == nil {
-		n.child = child
+		n.Process = started
 	}
 	return err
 }
@@ -137,15 +139,15 @@ func freeAddresses(count int) (addresses []string, err error) {
 func stopAll(nodes []*node) {
 	var stopping sync.WaitGroup
 	for _, c := range children(nodes) {
-		stopping.Go(c.stop)
+		stopping.Go(c.Stop)
 	}
 	stopping.Wait()
 }
 
-func children(nodes []*node) (all []*child) {
+func children(nodes []*node) (all []*child.Process) {
 	for _, n := range nodes {
-		if n.child != nil {
-			all = append(all, n.child)
+		if n.Process != nil {
+			all = append(all, n.Process)
 		}
 	}
 	return all
@@ -153,7 +155,7 @@ func children(nodes []*node) (all []*child) {
 
 func urls(nodes []*node) (all []string) {
 	for _, c := range children(nodes) {
-		all = append(all, c.url)
+		all = append(all, c.URL)
 	}
 	return all
 }
@@ -203,7 +205,7 @@ func until(ctx context.Context, what string, is func() (bool, error)) error {
 
 // tell reads what a node's admin listener answers.
 func (n *node) tell(ctx context.Context, path string, into any) error {
-	return readJSON(ctx, n.admin+path, into)
+	return readJSON(ctx, n.Admin+path, into)
 }
 
 func readJSON(ctx context.Context, url string, into any) error {
@@ -231,7 +233,7 @@ func (n *node) ownerOf(ctx context.Context, page string) (string, error) {
 
 // killOwner has a slow product computed by a node that does not own its key, and
 // kills the owner meanwhile. Clients of the other two wait, or come after.
-func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error {
+func (d *demo) killOwner(ctx context.Context, shop *child.Process, nodes []*node) error {
 	page := slowProduct + slowQuery
 	owner, others, err := ownerAmong(ctx, nodes, page)
 	if err != nil {
@@ -241,9 +243,9 @@ func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error 
 	fmt.Fprintf(d.out, "\n%d requests for %s, which takes 4 s. Node %s owns its key, node %s computes it …\n", d.clients, page, owner.name, computes.name)
 
 	first, waves := make(chan result, 1), make(chan result, 2)
-	go func() { first <- burst(ctx, []string{computes.url + page}, 1) }()
+	go func() { first <- burst(ctx, []string{computes.URL + page}, 1) }()
 	err = until(ctx, "the product is being computed", func() (bool, error) {
-		calls, err := calls(ctx, shop.url, slowProduct)
+		calls, err := calls(ctx, shop.URL, slowProduct)
 		return calls > 0, err
 	})
 	if err != nil {
@@ -254,9 +256,9 @@ func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error 
 	if err := sleep(ctx, killAfter); err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "kill -9 of node %s (pid %d) …\n", owner.name, owner.command.Process.Pid)
+	fmt.Fprintf(d.out, "kill -9 of node %s (pid %d) …\n", owner.name, owner.Pid())
 	killed := time.Now()
-	owner.kill()
+	owner.Kill()
 	if err := sleep(ctx, secondWave); err != nil {
 		return err
 	}
@@ -272,7 +274,7 @@ func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error 
 	owned := time.Since(killed)
 	all := merge(<-first, <-waves, <-waves)
 	all.name = "killed"
-	if all.originCalls, err = calls(ctx, shop.url, slowProduct); err != nil {
+	if all.originCalls, err = calls(ctx, shop.URL, slowProduct); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.out, `
@@ -292,7 +294,7 @@ func (d *demo) killOwner(ctx context.Context, shop *child, nodes []*node) error 
 func (d *demo) startAgain(ctx context.Context, n *node, nodes []*node) error {
 	fmt.Fprintf(d.out, "\nStarting node %s again …\n", n.name)
 	began := time.Now()
-	if err := d.startNode(ctx, n, host(n.url), host(n.admin)); err != nil {
+	if err := d.startNode(ctx, n, host(n.URL), host(n.Admin)); err != nil {
 		return err
 	}
 	if err := settled(ctx, nodes); err != nil {
@@ -307,7 +309,7 @@ func host(url string) string { return strings.TrimPrefix(url, "http://") }
 
 func pages(nodes []*node, page string) (all []string) {
 	for _, n := range nodes {
-		all = append(all, n.url+page)
+		all = append(all, n.URL+page)
 	}
 	return all
 }
@@ -322,13 +324,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // explain says what can be tried by hand.
-func (d *demo) explain(shop *child, nodes []*node) {
+func (d *demo) explain(shop *child.Process, nodes []*node) {
 	fmt.Fprintf(d.out, `
 All stay up. Try (the host is part of the key, and so the same at all nodes):
 
 `)
 	for _, n := range nodes {
-		fmt.Fprintf(d.out, "  curl -i -H 'Host: %s' %s/products/7     # node %s\n", site, n.url, n.name)
+		fmt.Fprintf(d.out, "  curl -i -H 'Host: %s' %s/products/7     # node %s\n", site, n.URL, n.name)
 	}
 	fmt.Fprintf(d.out, `
   curl -X PUT -d 199 %[4]s/products/7/price                          # a new price, which nobody is given yet,
@@ -342,5 +344,5 @@ All stay up. Try (the host is part of the key, and so the same at all nodes):
   logs: %[5]s
 
 Ctrl-C stops all.
-`, d.corral, nodes[0].admin, site, shop.url, d.logs)
+`, d.corral, nodes[0].Admin, site, shop.URL, d.logs)
 }

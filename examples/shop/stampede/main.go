@@ -20,6 +20,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/corralcache/corral/examples/internal/child"
 )
 
 func main() {
@@ -92,21 +94,21 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 // stampede starts both, compares, and waits for the end of ctx.
 func (d *demo) stampede(ctx context.Context) error {
 	fmt.Fprintln(d.out, "Starting a shop with a slow database, and Corral before it …")
-	shop, err := start(ctx, d.logs, "shop", d.shop, "-listen", free(shopAddress))
+	shop, err := child.Start(ctx, d.logs, "shop", d.shop, "-listen", free(shopAddress))
 	if err != nil {
 		return err
 	}
-	defer shop.stop()
-	corral, err := d.startCorral(ctx, shop.url)
+	defer shop.Stop()
+	corral, err := d.startCorral(ctx, shop.URL)
 	if err != nil {
 		return err
 	}
-	defer corral.stop()
+	defer corral.Stop()
 
 	var results [2]result
-	for i, target := range []struct{ name, url string }{{"directly", shop.url}, {"through Corral", corral.url}} {
+	for i, target := range []struct{ name, url string }{{"directly", shop.URL}, {"through Corral", corral.URL}} {
 		fmt.Fprintf(d.out, "%d requests at once for %s, %s …\n", d.clients, product, target.name)
-		if results[i], err = compare(ctx, shop.url, []string{target.url}, d.clients); err != nil {
+		if results[i], err = compare(ctx, shop.URL, []string{target.url}, d.clients); err != nil {
 			return err
 		}
 		results[i].name = target.name
@@ -128,7 +130,7 @@ Both stay up. Try:
   logs: %[4]s, %[5]s
 
 Ctrl-C stops both.
-`, corral.url, shop.url, corral.admin, corral.log, shop.log)
+`, corral.URL, shop.URL, corral.Admin, corral.Log, shop.Log)
 	return d.wait(ctx, corral, shop)
 }
 
@@ -138,7 +140,7 @@ func (d *demo) beforeOrigin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer corral.stop()
+	defer corral.Stop()
 	fmt.Fprintf(d.out, `Corral is up before %[1]s. Try:
 
   curl -i %[2]s/          # twice, and see Cache-Status
@@ -147,30 +149,30 @@ func (d *demo) beforeOrigin(ctx context.Context) error {
   log: %[4]s
 
 Ctrl-C stops it.
-`, d.origin, corral.url, corral.admin, corral.log)
+`, d.origin, corral.URL, corral.Admin, corral.Log)
 	if d.once {
 		return nil
 	}
 	return d.wait(ctx, corral)
 }
 
-func (d *demo) startCorral(ctx context.Context, origin string) (*child, error) {
-	return start(ctx, d.logs, "corral", d.corral, "serve", "--origin", origin,
+func (d *demo) startCorral(ctx context.Context, origin string) (*child.Process, error) {
+	return child.Start(ctx, d.logs, "corral", d.corral, "serve", "--origin", origin,
 		"--listen", free(frontAddress), "--admin.listen", free(adminAddress), "--log.format", "json")
 }
 
 // wait returns nil when ctx ends and an error when a child ends before it.
-func (d *demo) wait(ctx context.Context, children ...*child) error {
-	ended := make(chan *child, len(children))
+func (d *demo) wait(ctx context.Context, children ...*child.Process) error {
+	ended := make(chan *child.Process, len(children))
 	for _, c := range children {
-		go func() { <-c.ended; ended <- c }()
+		go func() { <-c.Ended(); ended <- c }()
 	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(d.out, "\nStopping …")
 		return nil
 	case c := <-ended:
-		return c.failure()
+		return c.Failure()
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/corralcache/corral/examples/internal/child"
 )
 
 // The page that is purged, and how often its price changes.
@@ -38,7 +40,7 @@ type purging struct {
 // purge changes a price again and again, purges the page at one node, and asks
 // another one, at which it is hot: its next answer has to be the new one, also
 // when the owner of the page's key is killed between.
-func (d *demo) purge(ctx context.Context, shop *child, nodes []*node) error {
+func (d *demo) purge(ctx context.Context, shop *child.Process, nodes []*node) error {
 	owner, others, err := ownerAmong(ctx, nodes, purgedProduct)
 	if err != nil {
 		return err
@@ -53,7 +55,7 @@ func (d *demo) purge(ctx context.Context, shop *child, nodes []*node) error {
 	reading, stop := context.WithCancel(ctx)
 	var readers sync.WaitGroup
 	for range hotClients {
-		readers.Go(func() { p.read(reading, client, serves.url+purgedProduct) })
+		readers.Go(func() { p.read(reading, client, serves.URL+purgedProduct) })
 	}
 	err = func() error {
 		for i := range changes {
@@ -63,9 +65,9 @@ func (d *demo) purge(ctx context.Context, shop *child, nodes []*node) error {
 			asked := time.Now()
 			if i == killAt {
 				fmt.Fprintf(d.out, "kill -9 of node %s, which owns its key, just after the purge …\n", owner.name)
-				owner.kill()
+				owner.Kill()
 			}
-			price, err := priceAt(ctx, client, serves.url+purgedProduct)
+			price, err := priceAt(ctx, client, serves.URL+purgedProduct)
 			if err != nil {
 				return fmt.Errorf("the answer after purge %d: %w", i+1, err)
 			}
@@ -97,13 +99,13 @@ func (d *demo) purge(ctx context.Context, shop *child, nodes []*node) error {
 }
 
 // change gives the product another price and purges its page at a node.
-func (p *purging) change(ctx context.Context, client *http.Client, shop *child, at *node, price int64) error {
-	if err := send(ctx, client, http.MethodPut, shop.url+purgedProduct+"/price", fmt.Sprint(price)); err != nil {
+func (p *purging) change(ctx context.Context, client *http.Client, shop *child.Process, at *node, price int64) error {
+	if err := send(ctx, client, http.MethodPut, shop.URL+purgedProduct+"/price", fmt.Sprint(price)); err != nil {
 		return err
 	}
 	began := time.Now()
 	what := fmt.Sprintf(`{"url": "http://%s%s"}`, site, purgedProduct)
-	if err := send(ctx, client, http.MethodPost, at.admin+"/purge", what); err != nil {
+	if err := send(ctx, client, http.MethodPost, at.Admin+"/purge", what); err != nil {
 		return err
 	}
 	p.purges = append(p.purges, time.Since(began))

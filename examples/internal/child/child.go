@@ -1,4 +1,6 @@
-package main
+// Package child runs the programs that a demo is made of: each is up once it has
+// said where it listens, writes to a log of its own, and is stopped in the end.
+package child
 
 import (
 	"bufio"
@@ -16,13 +18,13 @@ import (
 	"time"
 )
 
-// A child is a program that this one has started and stops.
-type child struct {
-	name  string
-	log   string // path of the file that has all of its output
-	url   string // where it listens
-	admin string // of Corral
+// A Process is a program that this one has started and stops.
+type Process struct {
+	Log   string // path of the file that has all of its output
+	URL   string // where it listens
+	Admin string // of Corral
 
+	name    string
 	command *exec.Cmd
 	ended   chan struct{} // closed when it has ended and all of its output is in the log
 	mu      sync.Mutex    // guards last
@@ -35,13 +37,14 @@ const (
 	lastLines    = 5
 )
 
-// start runs a program until it says where it listens.
-func start(ctx context.Context, logs, name, program string, args ...string) (*child, error) {
+// Start runs a program until it says where it listens: in a line of "name:
+// listening on URL", or as Corral does. Its log is a file of its name in logs.
+func Start(ctx context.Context, logs, name, program string, args ...string) (*Process, error) {
 	file, err := os.Create(filepath.Join(logs, name+".log"))
 	if err != nil {
 		return nil, err
 	}
-	c := &child{name: name, log: file.Name(), ended: make(chan struct{})}
+	c := &Process{name: name, Log: file.Name(), ended: make(chan struct{})}
 	output, input := io.Pipe()
 	c.command = exec.Command(program, args...)
 	c.command.Stdout, c.command.Stderr = input, input
@@ -54,7 +57,7 @@ func start(ctx context.Context, logs, name, program string, args ...string) (*ch
 	ready := make(chan struct{})
 	go c.read(output, file, ready)
 	go func() {
-		c.command.Wait() // failure tells how it ended
+		c.command.Wait() // Failure tells how it ended
 		input.Close()
 	}()
 
@@ -64,26 +67,26 @@ func start(ctx context.Context, logs, name, program string, args ...string) (*ch
 	case <-ready:
 		return c, nil
 	case <-c.ended:
-		return nil, c.failure()
+		return nil, c.Failure()
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timeout.C:
-		err = fmt.Errorf("%s does not say within %v where it listens: see %s", name, startTimeout, c.log)
+		err = fmt.Errorf("%s does not say within %v where it listens: see %s", name, startTimeout, c.Log)
 	}
-	c.stop()
+	c.Stop()
 	return nil, err
 }
 
 // read copies the output into the log, closes ready after the line that says
 // where the child listens, and ended after the last one.
-func (c *child) read(output io.Reader, log io.WriteCloser, ready chan<- struct{}) {
+func (c *Process) read(output io.Reader, log io.WriteCloser, ready chan<- struct{}) {
 	defer close(c.ended)
 	defer log.Close()
 	lines := bufio.NewReader(output)
 	for {
 		line, err := lines.ReadString('\n')
 		io.WriteString(log, line)
-		if c.url == "" && c.address(line) {
+		if c.URL == "" && c.address(line) {
 			close(ready)
 		}
 		if err != nil {
@@ -97,30 +100,36 @@ func (c *child) read(output io.Reader, log io.WriteCloser, ready chan<- struct{}
 	}
 }
 
-// address takes the addresses from the line with which the shop, or Corral,
-// says that it is ready.
-func (c *child) address(line string) bool {
-	if url, ok := strings.CutPrefix(line, "shop: listening on "); ok {
-		c.url = strings.TrimSpace(url)
+// address takes the addresses from the line with which a program says that it
+// is ready.
+func (c *Process) address(line string) bool {
+	if _, url, ok := strings.Cut(line, ": listening on "); ok {
+		c.URL = strings.TrimSpace(url)
 		return true
 	}
 	var said struct{ Msg, URL, Admin string }
 	if json.Unmarshal([]byte(line), &said) != nil || said.Msg != "ready" {
 		return false
 	}
-	c.url, c.admin = said.URL, said.Admin
+	c.URL, c.Admin = said.URL, said.Admin
 	return true
 }
 
-// failure says how a child ended that should not have.
-func (c *child) failure() error {
+// Pid is the child's process id.
+func (c *Process) Pid() int { return c.command.Process.Pid }
+
+// Ended is closed when the child has ended.
+func (c *Process) Ended() <-chan struct{} { return c.ended }
+
+// Failure says how a child ended that should not have.
+func (c *Process) Failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return fmt.Errorf("%s ended: %s\n%s", c.name, c.command.ProcessState, strings.Join(c.last, "\n"))
 }
 
-// stop asks the child to stop, and kills it when it does not.
-func (c *child) stop() {
+// Stop asks the child to stop, and kills it when it does not.
+func (c *Process) Stop() {
 	c.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-c.ended:
@@ -130,8 +139,8 @@ func (c *child) stop() {
 	}
 }
 
-// kill ends the child at once, as a crash would.
-func (c *child) kill() {
+// Kill ends the child at once, as a crash would.
+func (c *Process) Kill() {
 	c.command.Process.Kill()
 	<-c.ended
 }
