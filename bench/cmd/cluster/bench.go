@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // A bench is one run of the command.
@@ -50,33 +50,6 @@ var smoke = scale{
 	body: 64 << 20, rest: 300 * time.Millisecond, watched: 4, sizes: []int{1, 2}, owned: 2000,
 }
 
-// measure measures rows and prints each as soon as it is there.
-func (b *bench) measure(ctx context.Context, chosen []row, out io.Writer) error {
-	fmt.Fprintln(out, describe(time.Now(), b))
-	var all []*section
-	var broken []error
-	for _, row := range chosen {
-		began := time.Now()
-		s := &section{row: row, how: row.how(b), load: loadNow()}
-		err := row.measure(ctx, b, s)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err == nil {
-			row.judge(b, s)
-			err = s.asserted()
-		}
-		s.took = time.Since(began)
-		fmt.Fprint(out, s.text())
-		if err != nil {
-			broken = append(broken, fmt.Errorf("row %s: %w", row.name, err))
-		}
-		all = append(all, s)
-	}
-	fmt.Fprint(out, verdict(all))
-	return errors.Join(broken...)
-}
-
 // fleet is the cluster of three nodes that rows share.
 func (b *bench) fleet(ctx context.Context) (*fleet, error) {
 	var err error
@@ -111,27 +84,10 @@ func (b *bench) prefix(kind string) string {
 	return fmt.Sprintf("%s/%d", kind, b.keys)
 }
 
-// alternate measures contenders in turn, in rounds that begin with another one
-// each time.
-func (b *bench) alternate(ctx context.Context, s *section, contenders []string, measure func(contender string) (sample, error)) error {
+// alternate measures contenders in turn, those that this run has.
+func (b *bench) alternate(ctx context.Context, s *rounds.Section, contenders []string, measure func(contender string) (rounds.Sample, error)) error {
 	if b.alone {
 		contenders = slices.DeleteFunc(slices.Clone(contenders), func(name string) bool { return slices.Contains(rivals, name) })
 	}
-	for _, name := range contenders {
-		s.lines = append(s.lines, line{name: name})
-	}
-	for round := range b.rounds {
-		for k := range contenders {
-			i := (round + k) % len(contenders)
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			sample, err := measure(contenders[i])
-			if err != nil {
-				return fmt.Errorf("%s: %w", contenders[i], err)
-			}
-			s.lines[i].samples = append(s.lines[i].samples, sample)
-		}
-	}
-	return nil
+	return s.Alternate(ctx, b.rounds, contenders, measure)
 }

@@ -5,11 +5,12 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/corralcache/corral/bench/internal/child"
 )
 
 func TestMain(m *testing.M) {
-	if inChild() {
+	if child.Role() != "" {
 		os.Exit(serveChild(os.Stderr))
 	}
 	os.Exit(m.Run())
@@ -24,8 +25,8 @@ func TestASmokeRunOfEveryRowHoldsWhatIsAsserted(t *testing.T) {
 		t.Fatalf("cluster -quick: %v, want nil. It printed:\n%s", err, &out)
 	}
 	for _, r := range rows {
-		if !strings.Contains(out.String(), "\n"+r.name+": ") {
-			t.Errorf("row %s is missing from what was printed:\n%s", r.name, &out)
+		if !strings.Contains(out.String(), "\n"+r.Name+": ") {
+			t.Errorf("row %s is missing from what was printed:\n%s", r.Name, &out)
 		}
 	}
 }
@@ -34,26 +35,6 @@ func TestARowThatDoesNotExistIsRefusedWithTheNamesOfThoseThatDo(t *testing.T) {
 	err := run(t.Context(), []string{"-rows", "one,apache"}, new(bytes.Buffer))
 	if err == nil || !strings.Contains(err.Error(), `-rows "apache"`) || !strings.Contains(err.Error(), "stampede") {
 		t.Errorf("run -rows one,apache = %v, want an error that names it and those that exist", err)
-	}
-}
-
-func TestAQuantileIsTheLeastTimeThatSoManyAreNotAbove(t *testing.T) {
-	for _, row := range []struct {
-		times []time.Duration
-		q     float64
-		want  time.Duration
-	}{
-		{nil, 0.5, 0},
-		{[]time.Duration{7}, 0.99, 7},
-		{[]time.Duration{1, 2}, 0.5, 1},
-		{[]time.Duration{1, 2, 3}, 0.5, 2},
-		{[]time.Duration{1, 2, 3, 4}, 0.75, 3},
-		{[]time.Duration{1, 2, 3, 4}, 0.76, 4},
-		{[]time.Duration{1, 2, 3, 4}, 1, 4},
-	} {
-		if got := quantile(row.times, row.q); got != row.want {
-			t.Errorf("quantile(%v, %v) = %v, want %v", row.times, row.q, got, row.want)
-		}
 	}
 }
 

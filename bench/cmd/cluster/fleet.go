@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/corralcache/corral/bench/internal/child"
 	"github.com/corralcache/corral/coordinator/cluster"
 )
 
@@ -19,9 +20,9 @@ const joining = 60 * time.Second
 type fleet struct {
 	dir    string
 	apart  bool // etcd is in a process of its own
-	nodes  []*process
-	starts []Start    // how each was started, by which it is started again
-	others []*process // that are not nodes of the cluster
+	nodes  []*child.Process
+	starts []Start          // how each was started, by which it is started again
+	others []*child.Process // that are not nodes of the cluster
 }
 
 // open starts a cluster of n nodes, a, b, c and so on, and waits until all know
@@ -60,7 +61,7 @@ func (f *fleet) start(ctx context.Context, n int) (err error) {
 			Name: name, Peers: peers, Etcd: etcd, Listen: peers[i], Dir: filepath.Join(f.dir, name),
 			Groupcache: rivals, Index: i, Exchange: exchange,
 		})
-		p, err := start(f.dir, "node", name)
+		p, err := child.Start(f.dir, "node", name)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func (f *fleet) start(ctx context.Context, n int) (err error) {
 	began := make(chan error, n)
 	rival := make([]string, n)
 	for i, p := range f.nodes {
-		go func() { began <- p.ask("Begin", f.starts[i], &rival[i]) }()
+		go func() { began <- p.Ask("Begin", f.starts[i], &rival[i]) }()
 	}
 	for range n {
 		if err := <-began; err != nil {
@@ -82,17 +83,17 @@ func (f *fleet) start(ctx context.Context, n int) (err error) {
 	if n == 1 {
 		return nil
 	}
-	return f.nodes[0].ask("Meet", Meet{Owner: f.nodes[1].name, Address: rival[1]}, &Nothing{})
+	return f.nodes[0].Ask("Meet", Meet{Owner: f.nodes[1].Name, Address: rival[1]}, &Nothing{})
 }
 
 // other starts a child that is no node, and returns where it listens.
 func (f *fleet) other(role string, argument any) (address string, err error) {
-	p, err := start(f.dir, role, role)
+	p, err := child.Start(f.dir, role, role)
 	if err != nil {
 		return "", err
 	}
 	f.others = append(f.others, p)
-	return address, p.ask("Start", argument, &address)
+	return address, p.Ask("Start", argument, &address)
 }
 
 // whole waits until every node has a stream to every other and owns something.
@@ -104,7 +105,7 @@ func (f *fleet) whole(ctx context.Context) error {
 		var last cluster.Status
 		for _, p := range f.nodes {
 			last = cluster.Status{}
-			if err := p.ask("Status", Nothing{}, &last); err != nil {
+			if err := p.Ask("Status", Nothing{}, &last); err != nil {
 				return err
 			}
 			if last.Standing && last.Streams() == len(f.nodes)-1 && last.Owned > 0 && last.Owned <= last.Partitions/len(f.nodes)+2 {
@@ -124,25 +125,25 @@ func (f *fleet) whole(ctx context.Context) error {
 
 // again starts a node anew that was killed.
 func (f *fleet) again(i int) error {
-	p, err := start(f.dir, "node", f.starts[i].Name)
+	p, err := child.Start(f.dir, "node", f.starts[i].Name)
 	if err != nil {
 		return err
 	}
 	f.nodes[i] = p
 	var rival string
-	return p.ask("Begin", f.starts[i], &rival)
+	return p.Ask("Begin", f.starts[i], &rival)
 }
 
 // owned are keys of a node, which begin with a prefix.
 func (f *fleet) owned(owner int, prefix string, count int) (keys []string, err error) {
-	return keys, f.nodes[0].ask("Owned", Owned{Owner: f.starts[owner].Name, Prefix: prefix, Count: count}, &keys)
+	return keys, f.nodes[0].Ask("Owned", Owned{Owner: f.starts[owner].Name, Prefix: prefix, Count: count}, &keys)
 }
 
 // status is what the nodes know of themselves.
 func (f *fleet) status() ([]cluster.Status, error) {
 	all := make([]cluster.Status, len(f.nodes))
 	for i, p := range f.nodes {
-		if err := p.ask("Status", Nothing{}, &all[i]); err != nil {
+		if err := p.Ask("Status", Nothing{}, &all[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +153,7 @@ func (f *fleet) status() ([]cluster.Status, error) {
 // close ends all processes. Nobody needs what they have.
 func (f *fleet) close() {
 	for _, p := range slices.Concat(f.nodes, f.others) {
-		p.kill()
+		p.Kill()
 	}
 }
 

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Hammer says how a node is to ask.
@@ -54,7 +55,7 @@ func repeat(callers int, span time.Duration, call func(ctx context.Context, call
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	took := make([][]time.Duration, callers)
-	before := processorTime()
+	before := rounds.ProcessorTime()
 	began := time.Now()
 	var wait sync.WaitGroup
 	for caller := range callers {
@@ -85,30 +86,12 @@ func repeat(callers int, span time.Duration, call func(ctx context.Context, call
 	slices.Sort(all)
 	return Reading{
 		Calls: len(all), Rate: float64(len(all)) / elapsed.Seconds(),
-		P50: quantile(all, 0.5), P99: quantile(all, 0.99), Used: processorTime() - before,
+		P50: rounds.Quantile(all, 0.5), P99: rounds.Quantile(all, 0.99), Used: rounds.ProcessorTime() - before,
 	}, nil
-}
-
-// quantile is the smallest of sorted times that q of them are not above.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := int(q*float64(len(sorted)) + 0.9999)
-	return sorted[min(max(i-1, 0), len(sorted)-1)]
 }
 
 // Used is the processor time of the node so far.
 func (m *Member) Used(_ Nothing, used *time.Duration) error {
-	*used = processorTime()
+	*used = rounds.ProcessorTime()
 	return nil
-}
-
-// processorTime is what this process has used, user and system.
-func processorTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err) // the arguments are right
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

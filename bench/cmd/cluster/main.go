@@ -24,10 +24,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/corralcache/corral/bench/internal/child"
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 func main() {
-	if inChild() {
+	if child.Role() != "" {
 		os.Exit(serveChild(os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,8 +44,8 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	names := flags.String("rows", "", "measure these `rows` only, separated by commas: "+rowNames())
-	rounds := flags.Int("runs", 7, "`rounds` of each row")
+	names := flags.String("rows", "", "measure these `rows` only, separated by commas: "+rounds.Names(rows))
+	runs := flags.Int("runs", 7, "`rounds` of each row")
 	quick := flags.Bool("quick", false, "a smoke run with few callers and one round: its figures mean nothing, its assertions hold")
 	alone := flags.Bool("alone", false, "measure Corral without its rivals, as for a profile")
 	profiles := flags.String("profiles", "", "write processor profiles of the asking node and of the owner to this `directory`")
@@ -52,14 +56,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return err
 	}
-	chosen, err := choose(*names)
+	chosen, err := rounds.Choose(rows, *names)
 	if err != nil {
 		return err
 	}
-	if *rounds < 1 {
-		return fmt.Errorf("-runs %d: measure one round or more", *rounds)
+	if *runs < 1 {
+		return fmt.Errorf("-runs %d: measure one round or more", *runs)
 	}
-	b := &bench{rounds: *rounds, scale: full, alone: *alone, profiles: *profiles}
+	b := &bench{rounds: *runs, scale: full, alone: *alone, profiles: *profiles}
 	if *quick {
 		b.rounds, b.scale = 1, smoke
 	}
@@ -72,5 +76,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer os.RemoveAll(b.dir)
 	}
 	defer b.close()
-	return b.measure(ctx, chosen, out)
+	fmt.Fprintln(out, rounds.Describe(time.Now(), b.rounds, b.quick))
+	return rounds.Measure(ctx, b, chosen, out)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of cycleRow.
@@ -16,14 +17,14 @@ const (
 )
 
 var cycleRow = row{
-	name: "cycle", title: "Cycles of lease, fill and invalidation through one remote owner",
-	columns: []column{{"rate", "cycles/s", "%.0f", false}, {"p50", "p50 µs", "%.0f", false}, {"p99", "p99 µs", "%.0f", false}},
-	how: func(b *bench) string {
+	Name: "cycle", Title: "Cycles of lease, fill and invalidation through one remote owner",
+	Columns: []rounds.Column{rounds.Figure("rate", "cycles/s", "%.0f"), rounds.Figure("p50", "p50 µs", "%.0f"), rounds.Figure("p99", "p99 µs", "%.0f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("One caller of node a at one key of node b, and %d callers with a key each: Join is granted a lease, Fill is acknowledged by the owner. "+
 			"With invalidation, Fill is kept and Invalidate waits until every node has applied it, which is a write to etcd, synchronised to disk on two of three nodes; "+
 			"without, what is filled is shared and the key is free again.", b.writers)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
@@ -32,20 +33,20 @@ var cycleRow = row{
 		if err != nil {
 			return err
 		}
-		return b.alternate(ctx, s, []string{oneKeyName, oneKeyFullName, manyKeysName, allInvalidating}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{oneKeyName, oneKeyFullName, manyKeysName, allInvalidating}, func(part string) (rounds.Sample, error) {
 			c := Cycle{Hammer: Hammer{Callers: 1, Warm: b.warm, For: b.per, Keys: keys[:1]}, Invalidate: part == oneKeyFullName || part == allInvalidating}
 			if part == manyKeysName || part == allInvalidating {
 				c.Callers, c.Keys = len(keys), keys
 			}
 			var r Reading
-			err := f.nodes[0].ask("Cycle", c, &r)
-			return sample{"rate": r.Rate, "p50": microseconds(r.P50), "p99": microseconds(r.P99)}, err
+			err := f.nodes[0].Ask("Cycle", c, &r)
+			return rounds.Sample{"rate": r.Rate, "p50": rounds.Microseconds(r.P50), "p99": rounds.Microseconds(r.P99)}, err
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.least(oneKeyName, "rate", 5000)
-		s.least(oneKeyFullName, "rate", 5000)
-		s.least(allInvalidating, "rate", 5000)
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Least(oneKeyName, "rate", 5000)
+		s.Least(oneKeyFullName, "rate", 5000)
+		s.Least(allInvalidating, "rate", 5000)
 	},
 }
 

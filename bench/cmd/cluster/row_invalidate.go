@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/v3"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of invalidateRow.
@@ -23,18 +25,18 @@ const (
 const batchKeys = 100
 
 var invalidateRow = row{
-	name: "invalidate", title: "Invalidations that all three nodes have acknowledged",
-	columns: []column{{"p50", "p50 ms", "%.2f", true}, {"p99", "p99 ms", "%.2f", false}, {"keys", "keys/s", "%.0f", false}},
-	how: func(b *bench) string {
+	Name: "invalidate", Title: "Invalidations that all three nodes have acknowledged",
+	Columns: []rounds.Column{rounds.Compared("p50", "p50 ms", "%.2f"), rounds.Figure("p99", "p99 ms", "%.2f"), rounds.Figure("keys", "keys/s", "%.0f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("Node a invalidates; etcd runs in the nodes, and two of three synchronise each write to disk. One caller; %d with a key each; %d with %d keys each. "+
 			"Beside it a client in node a that writes as many bytes to the same etcd.", b.crowd, b.writers, batchKeys)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
 		}
-		return b.alternate(ctx, s, []string{aloneCallerName, barePutName, manyCallersName, batchesName}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{aloneCallerName, barePutName, manyCallersName, batchesName}, func(part string) (rounds.Sample, error) {
 			h := Invalidating{Hammer: Hammer{Callers: 1, Warm: b.warm, For: b.per}, Prefix: b.prefix("hot"), Keys: 1, Bare: part == barePutName}
 			switch part {
 			case manyCallersName:
@@ -43,15 +45,15 @@ var invalidateRow = row{
 				h.Callers, h.Keys = b.writers, batchKeys
 			}
 			var r Reading
-			err := f.nodes[0].ask("Invalidate", h, &r)
-			return sample{"p50": milliseconds(r.P50), "p99": milliseconds(r.P99), "keys": r.Rate * float64(h.Keys)}, err
+			err := f.nodes[0].Ask("Invalidate", h, &r)
+			return rounds.Sample{"p50": rounds.Milliseconds(r.P50), "p99": rounds.Milliseconds(r.P99), "keys": r.Rate * float64(h.Keys)}, err
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.most(aloneCallerName, "p50", 4)
-		s.most(aloneCallerName, "p99", 15)
-		s.least(manyCallersName, "keys", 50_000)
-		s.least(batchesName, "keys", 50_000)
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Most(aloneCallerName, "p50", 4)
+		s.Most(aloneCallerName, "p99", 15)
+		s.Least(manyCallersName, "keys", 50_000)
+		s.Least(batchesName, "keys", 50_000)
 	},
 }
 
@@ -105,49 +107,49 @@ func (m *Member) etcd() (*clientv3.Client, error) {
 }
 
 var stoppedRow = row{
-	name: "stopped", title: "Invalidations while one of three nodes stands still (SIGSTOP)",
-	columns: []column{{"first", "the first, ms", "%.0f", false}, {"worst", "the longest, ms", "%.0f", false}, {"then", "after its tombstone, ms", "%.1f", false}},
-	how: func(b *bench) string {
+	Name: "stopped", Title: "Invalidations while one of three nodes stands still (SIGSTOP)",
+	Columns: []rounds.Column{rounds.Figure("first", "the first, ms", "%.0f"), rounds.Figure("worst", "the longest, ms", "%.0f"), rounds.Figure("then", "after its tombstone, ms", "%.1f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("Node a invalidates one key after the other, from when a node that does not lead etcd is stopped, for %v. What is written waits until that node has a tombstone, or cannot have a lease any more.", standstill)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		b.close() // a node of it is to be declared dead
 		f, err := b.open(ctx, 3, false)
 		if err != nil {
 			return err
 		}
 		defer f.close()
-		return b.alternate(ctx, s, []string{corralName}, func(string) (sample, error) { return b.stopOne(ctx, f) })
+		return b.alternate(ctx, s, []string{corralName}, func(string) (rounds.Sample, error) { return b.stopOne(ctx, f) })
 	},
-	judge: func(_ *bench, s *section) { s.worst(corralName, "worst", 2300) },
+	Judge: func(_ *bench, s *rounds.Section) { s.Worst(corralName, "worst", 2300) },
 }
 
 // standstill is how long a node is stopped.
 const standstill = 4 * time.Second
 
 // stopOne stops a node that does not lead etcd and lets it go on.
-func (b *bench) stopOne(ctx context.Context, f *fleet) (sample, error) {
+func (b *bench) stopOne(ctx context.Context, f *fleet) (rounds.Sample, error) {
 	var leader string
-	if err := f.nodes[0].ask("Leader", Nothing{}, &leader); err != nil {
+	if err := f.nodes[0].Ask("Leader", Nothing{}, &leader); err != nil {
 		return nil, err
 	}
 	victim := f.nodes[1]
-	if victim.name == leader {
+	if victim.Name == leader {
 		victim = f.nodes[2]
 	}
-	if err := victim.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := victim.Signal(syscall.SIGSTOP); err != nil {
 		return nil, err
 	}
 	var took []time.Duration
-	err := f.nodes[0].ask("InvalidateInTurn", Invalidating{Hammer: Hammer{For: standstill}, Prefix: b.prefix("hot")}, &took)
-	if err := errors.Join(err, victim.cmd.Process.Signal(syscall.SIGCONT)); err != nil {
+	err := f.nodes[0].Ask("InvalidateInTurn", Invalidating{Hammer: Hammer{For: standstill}, Prefix: b.prefix("hot")}, &took)
+	if err := errors.Join(err, victim.Signal(syscall.SIGCONT)); err != nil {
 		return nil, err
 	}
 	worst := time.Duration(0)
 	for _, one := range took {
 		worst = max(worst, one)
 	}
-	return sample{"first": milliseconds(took[0]), "worst": milliseconds(worst), "then": milliseconds(took[len(took)-1])}, f.whole(ctx)
+	return rounds.Sample{"first": rounds.Milliseconds(took[0]), "worst": rounds.Milliseconds(worst), "then": rounds.Milliseconds(took[len(took)-1])}, f.whole(ctx)
 }
 
 // Leader is the name of etcd's leader; empty if that is unknown.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of killedRow.
@@ -23,16 +25,16 @@ const inFlight = 20
 const settling = 200 * time.Millisecond
 
 var killedRow = row{
-	name: "killed", title: "An owner is killed (SIGKILL): until its keys are answered again",
-	columns: []column{
-		{"p50", "p50 ms", "%.0f", false}, {"worst", "slowest ms", "%.0f", false}, {"back", "node back after ms", "%.0f", false},
-		{"loads", "loads of the key in flight", "%.2f", false},
+	Name: "killed", Title: "An owner is killed (SIGKILL): until its keys are answered again",
+	Columns: []rounds.Column{
+		rounds.Figure("p50", "p50 ms", "%.0f"), rounds.Figure("worst", "slowest ms", "%.0f"), rounds.Figure("back", "node back after ms", "%.0f"),
+		rounds.Figure("loads", "loads of the key in flight", "%.2f"),
 	},
-	how: func(b *bench) string {
+	How: func(b *bench) string {
 		return fmt.Sprintf("%d keys of the killed node, each asked for by one caller of node a from the moment of the kill on. Before, %d callers at each of the other nodes wait for a load of 4 s "+
 			"of a key that the killed node owns. etcd runs in all three nodes, so its leader is among the killed.", b.watched, inFlight)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		b.close() // nobody else is to have the processors
 		f, err := b.open(ctx, 3, false)
 		if err != nil {
@@ -40,22 +42,22 @@ var killedRow = row{
 		}
 		defer f.close()
 		victim := 0
-		return b.alternate(ctx, s, []string{takenName, restartName}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{takenName, restartName}, func(part string) (rounds.Sample, error) {
 			victim = victim%2 + 1
 			return b.kill(ctx, f, victim, part == restartName)
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.most(takenName, "p50", 2100)
-		s.worst(takenName, "worst", 2500)
-		s.worst(restartName, "worst", 1000)
-		s.exactly(takenName, "loads", 1)
-		s.exactly(restartName, "loads", 1)
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Most(takenName, "p50", 2100)
+		s.Worst(takenName, "worst", 2500)
+		s.Worst(restartName, "worst", 1000)
+		s.Exactly(takenName, "loads", 1)
+		s.Exactly(restartName, "loads", 1)
 	},
 }
 
 // kill kills a node and waits until it is back.
-func (b *bench) kill(ctx context.Context, f *fleet, victim int, atOnce bool) (sample, error) {
+func (b *bench) kill(ctx context.Context, f *fleet, victim int, atOnce bool) (rounds.Sample, error) {
 	keys, err := f.owned(victim, b.prefix("hot"), b.watched)
 	if err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func (b *bench) kill(ctx context.Context, f *fleet, victim int, atOnce bool) (sa
 	time.Sleep(burstLead + settling)
 
 	killed := time.Now()
-	f.nodes[victim].kill()
+	f.nodes[victim].Kill()
 	var back time.Duration
 	revive := func() error {
 		err := f.again(victim)
@@ -86,7 +88,7 @@ func (b *bench) kill(ctx context.Context, f *fleet, victim int, atOnce bool) (sa
 		go func() { revived <- revive() }()
 	}
 	var took []time.Duration
-	if err := f.nodes[0].ask("Await", Await{Keys: keys, Since: killed}, &took); err != nil {
+	if err := f.nodes[0].Ask("Await", Await{Keys: keys, Since: killed}, &took); err != nil {
 		return nil, err
 	}
 	flight.Wait()
@@ -98,8 +100,8 @@ func (b *bench) kill(ctx context.Context, f *fleet, victim int, atOnce bool) (sa
 		return nil, err
 	}
 	slices.Sort(took)
-	return sample{
-		"p50": milliseconds(quantile(took, 0.5)), "worst": milliseconds(took[len(took)-1]), "back": milliseconds(back), "loads": float64(loads),
+	return rounds.Sample{
+		"p50": rounds.Milliseconds(rounds.Quantile(took, 0.5)), "worst": rounds.Milliseconds(took[len(took)-1]), "back": rounds.Milliseconds(back), "loads": float64(loads),
 	}, f.whole(ctx)
 }
 

@@ -7,24 +7,25 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 var memoryRow = row{
-	name: "memory", title: "What a key costs its owner beyond its value",
-	columns: []column{{"each", "B a key", "%.0f", false}, {"rate", "keys/s filled", "%.0f", false}},
-	how: func(b *bench) string {
+	Name: "memory", Title: "What a key costs its owner beyond its value",
+	Columns: []rounds.Column{rounds.Figure("each", "B a key", "%.0f"), rounds.Figure("rate", "keys/s filled", "%.0f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("%d keys of node b, with values of %d bytes that node a computes; what node b's heap has grown by after two collections, keys included.", b.scale.owned, smallBytes)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		b.close()
 		f, err := b.open(ctx, 2, false)
 		if err != nil {
 			return err
 		}
 		defer f.close()
-		s.lines = []line{{name: corralName}}
 		var before, after uint64
-		if err := f.nodes[1].ask("Heap", Nothing{}, &before); err != nil {
+		if err := f.nodes[1].Ask("Heap", Nothing{}, &before); err != nil {
 			return err
 		}
 		keys, err := f.owned(1, b.prefix("small"), b.scale.owned)
@@ -32,18 +33,18 @@ var memoryRow = row{
 			return err
 		}
 		var took Swept
-		if err := f.nodes[0].ask("Compute", keys, &took); err != nil {
+		if err := f.nodes[0].Ask("Compute", keys, &took); err != nil {
 			return err
 		}
-		if err := f.nodes[1].ask("Heap", Nothing{}, &after); err != nil {
+		if err := f.nodes[1].Ask("Heap", Nothing{}, &after); err != nil {
 			return err
 		}
-		s.lines[0].samples = []sample{{"each": float64(after-before)/float64(b.scale.owned) - smallBytes, "rate": took.Rate}}
+		s.Add(corralName, rounds.Sample{"each": float64(after-before)/float64(b.scale.owned) - smallBytes, "rate": took.Rate})
 		return nil
 	},
-	judge: func(b *bench, s *section) {
+	Judge: func(b *bench, s *rounds.Section) {
 		if !b.quick { // a few keys show what does not grow with them
-			s.most(corralName, "each", 250)
+			s.Most(corralName, "each", 250)
 		}
 	},
 }

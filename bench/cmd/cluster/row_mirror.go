@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of mirrorRow.
@@ -17,13 +18,13 @@ const (
 )
 
 var mirrorRow = row{
-	name: "mirror", title: "Gets of a hot key at a node that does not own it",
-	columns: []column{{"cpu", "ns CPU a get", "%.1f", true}, {"asks", "messages to the owner per 1,000 gets", "%.3f", false}},
-	how: func(b *bench) string {
+	Name: "mirror", Title: "Gets of a hot key at a node that does not own it",
+	Columns: []rounds.Column{rounds.Compared("cpu", "ns CPU a get", "%.1f"), rounds.Figure("asks", "messages to the owner per 1,000 gets", "%.3f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("One caller of node a at one key of 1 KiB that node b owns, for %v; beside it, in the same process, a hit in a cache without a Coordinator and one more reading of the clock. "+
 			"Processor time is that of the caller's thread.", b.per)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
@@ -32,15 +33,15 @@ var mirrorRow = row{
 		if err != nil {
 			return err
 		}
-		return b.alternate(ctx, s, []string{mirroredName, aloneName}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{mirroredName, aloneName}, func(part string) (rounds.Sample, error) {
 			var seen Mirrored
-			err := f.nodes[0].ask("Mirror", Mirror{Key: keys[0], Alone: part == aloneName, For: b.per}, &seen)
-			return sample{"cpu": float64(seen.Used) / float64(seen.Gets), "asks": 1000 * float64(seen.Asks) / float64(seen.Gets)}, err
+			err := f.nodes[0].Ask("Mirror", Mirror{Key: keys[0], Alone: part == aloneName, For: b.per}, &seen)
+			return rounds.Sample{"cpu": float64(seen.Used) / float64(seen.Gets), "asks": 1000 * float64(seen.Asks) / float64(seen.Gets)}, err
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.times("cpu", mirroredName, aloneName, "≤ 1.1", func(ratio float64) bool { return ratio <= 1.1 })
-		s.most(mirroredName, "asks", 1)
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Times("cpu", mirroredName, aloneName, "≤ 1.1", func(ratio float64) bool { return ratio <= 1.1 })
+		s.Most(mirroredName, "asks", 1)
 	},
 }
 

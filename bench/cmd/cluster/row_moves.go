@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/corralcache/corral/bench/internal/rounds"
 	"github.com/corralcache/corral/coordinator/cluster"
 )
 
@@ -19,37 +20,37 @@ const (
 )
 
 var movesRow = row{
-	name: "moves", title: "Planned moves of keys",
-	columns: []column{
-		{"moved", "partitions moved", "%.0f", false}, {"minimum", "of at least", "%.0f", false}, {"excess", "moved ÷ minimum", "%.3f", false},
-		{"stall", "longest get, ms", "%.0f", false}, {"gets", "gets/s", "%.0f", false}, {"took", "until it is balanced, ms", "%.0f", false},
+	Name: "moves", Title: "Planned moves of keys",
+	Columns: []rounds.Column{
+		rounds.Figure("moved", "partitions moved", "%.0f"), rounds.Figure("minimum", "of at least", "%.0f"), rounds.Figure("excess", "moved ÷ minimum", "%.3f"),
+		rounds.Figure("stall", "longest get, ms", "%.0f"), rounds.Figure("gets", "gets/s", "%.0f"), rounds.Figure("took", "until it is balanced, ms", "%.0f"),
 	},
-	how: func(b *bench) string {
+	How: func(b *bench) string {
 		return fmt.Sprintf("%d callers of nodes a and b, each with keys that nobody has asked for, from %v before the move until it is over.", movers, settling)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		b.close()
 		f, err := b.open(ctx, 3, false)
 		if err != nil {
 			return err
 		}
 		defer f.close()
-		s.lines = []line{{name: joinsName}, {name: leavesName}}
 		for range b.rounds {
 			for i, change := range []func(context.Context) error{f.grow, f.shrink} {
-				seen, err := b.move(ctx, f, change, i == 0)
+				name := []string{joinsName, leavesName}[i]
+				seen, err := b.move(ctx, f, change, name == joinsName)
 				if err != nil {
-					return fmt.Errorf("%s: %w", s.lines[i].name, err)
+					return fmt.Errorf("%s: %w", name, err)
 				}
-				s.lines[i].samples = append(s.lines[i].samples, seen)
+				s.Add(name, seen)
 			}
 		}
 		return nil
 	},
-	judge: func(_ *bench, s *section) {
+	Judge: func(_ *bench, s *rounds.Section) {
 		for _, name := range []string{joinsName, leavesName} {
-			s.worst(name, "excess", 1.1)
-			s.worst(name, "stall", 300)
+			s.Worst(name, "excess", 1.1)
+			s.Worst(name, "stall", 300)
 		}
 	},
 }
@@ -58,7 +59,7 @@ var movesRow = row{
 const movers = 8
 
 // move changes the number of nodes while callers ask.
-func (b *bench) move(ctx context.Context, f *fleet, change func(context.Context) error, grows bool) (sample, error) {
+func (b *bench) move(ctx context.Context, f *fleet, change func(context.Context) error, grows bool) (rounds.Sample, error) {
 	before, err := f.table()
 	if err != nil {
 		return nil, err
@@ -68,14 +69,14 @@ func (b *bench) move(ctx context.Context, f *fleet, change func(context.Context)
 	var asking sync.WaitGroup
 	for i, p := range askers {
 		prefix := b.prefix("hot")
-		asking.Go(func() { errs[i] = p.ask("Sweep", Sweep{Prefix: prefix, Callers: movers}, &readings[i]) })
+		asking.Go(func() { errs[i] = p.Ask("Sweep", Sweep{Prefix: prefix, Callers: movers}, &readings[i]) })
 	}
 	time.Sleep(settling)
 	began := time.Now()
 	failed := change(ctx)
 	took := time.Since(began)
 	for _, p := range askers {
-		failed = errors.Join(failed, p.ask("Sweep", Sweep{}, &Swept{}))
+		failed = errors.Join(failed, p.Ask("Sweep", Sweep{}, &Swept{}))
 	}
 	asking.Wait()
 	if err := errors.Join(append(errs, failed)...); err != nil {
@@ -97,9 +98,9 @@ func (b *bench) move(ctx context.Context, f *fleet, change func(context.Context)
 			least++ // from who left
 		}
 	}
-	return sample{
-		"moved": float64(moved), "minimum": float64(least), "excess": float64(moved) / float64(least), "took": milliseconds(took),
-		"stall": milliseconds(max(readings[0].Longest, readings[1].Longest)), "gets": readings[0].Rate + readings[1].Rate,
+	return rounds.Sample{
+		"moved": float64(moved), "minimum": float64(least), "excess": float64(moved) / float64(least), "took": rounds.Milliseconds(took),
+		"stall": rounds.Milliseconds(max(readings[0].Longest, readings[1].Longest)), "gets": readings[0].Rate + readings[1].Rate,
 	}, nil
 }
 
@@ -126,13 +127,13 @@ func (f *fleet) grow(ctx context.Context) error {
 func (f *fleet) shrink(ctx context.Context) error {
 	last := f.nodes[len(f.nodes)-1]
 	f.nodes = slices.Delete(f.nodes, len(f.nodes)-1, len(f.nodes))
-	last.Client.Close() // it leaves, and ends
+	last.End() // it leaves first
 	select {
-	case <-last.ended:
+	case <-last.Ended():
 		return f.whole(ctx)
 	case <-time.After(joining):
-		last.kill()
-		return fmt.Errorf("node %s has not left within %v", last.name, joining)
+		last.Kill()
+		return fmt.Errorf("node %s has not left within %v", last.Name, joining)
 	}
 }
 
@@ -141,7 +142,7 @@ func nameOf(i int) string { return string(rune('a' + i)) }
 // table is who owns each partition, as the first node knows.
 func (f *fleet) table() (owners []string, err error) {
 	var table []cluster.PartitionStatus
-	err = f.nodes[0].ask("Table", Nothing{}, &table)
+	err = f.nodes[0].Ask("Table", Nothing{}, &table)
 	for _, p := range table {
 		owners = append(owners, p.Owner)
 	}

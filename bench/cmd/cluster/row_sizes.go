@@ -8,56 +8,57 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 var sizesRow = row{
-	name: "sizes", title: "What a get and the cluster itself cost as it grows",
-	columns: []column{
-		{"p50", "p50 µs, one caller", "%.1f", false}, {"cpu", "µs CPU a get, 64 callers an owner", "%.1f", false},
-		{"sends", "sends/s a node at rest", "%.1f", false}, {"bytes", "bytes/s a node at rest", "%.0f", false},
-		{"writes", "etcd writes/s a node", "%.2f", false}, {"idle", "ms CPU/s a node at rest", "%.1f", false},
+	Name: "sizes", Title: "What a get and the cluster itself cost as it grows",
+	Columns: []rounds.Column{
+		rounds.Figure("p50", "p50 µs, one caller", "%.1f"), rounds.Figure("cpu", "µs CPU a get, 64 callers an owner", "%.1f"),
+		rounds.Figure("sends", "sends/s a node at rest", "%.1f"), rounds.Figure("bytes", "bytes/s a node at rest", "%.0f"),
+		rounds.Figure("writes", "etcd writes/s a node", "%.2f"), rounds.Figure("idle", "ms CPU/s a node at rest", "%.1f"),
 	},
-	how: func(b *bench) string {
+	How: func(b *bench) string {
 		return fmt.Sprintf("Clusters of %v nodes, etcd in a process apart. Node a asks for what the others have, in equal parts; alone, for what it has itself. "+
 			"Sends are write system calls of the nodes, to each other and to etcd, and bytes what they wrote; a cache's clock makes 200 a second, of 8 bytes.", b.sizes)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		b.close()
 		for _, n := range b.sizes {
-			l := line{name: sizeName(n)}
 			f, err := b.open(ctx, n, true)
 			if err != nil {
 				return err
 			}
-			l.samples, err = b.sized(ctx, f)
+			samples, err := b.sized(ctx, f)
 			f.close()
 			if err != nil {
-				return fmt.Errorf("%s: %w", l.name, err)
+				return fmt.Errorf("%s: %w", sizeName(n), err)
 			}
-			s.lines = append(s.lines, l)
+			for _, seen := range samples {
+				s.Add(sizeName(n), seen)
+			}
 		}
 		return nil
 	},
-	judge: func(b *bench, s *section) {
+	Judge: func(b *bench, s *rounds.Section) {
 		last := len(b.sizes) - 1
 		if b.quick {
 			return
 		}
-		s.times("cpu", sizeName(b.sizes[last]), sizeName(2), "≤ 1.25", func(ratio float64) bool { return ratio <= 1.25 })
+		s.Times("cpu", sizeName(b.sizes[last]), sizeName(2), "≤ 1.25", func(ratio float64) bool { return ratio <= 1.25 })
 		// Linear: from 3 nodes to the last as much a node as from 1 to 3.
-		sends := func(n int) float64 { return s.median(sizeName(n), "sends") }
+		sends := func(n int) float64 { return s.Median(sizeName(n), "sends") }
 		first, then := (sends(3)-sends(1))/2, (sends(b.sizes[last])-sends(3))/float64(b.sizes[last]-3)
-		s.bars = append(s.bars, bar{
-			wanted: "sends at rest grow by at most 1.25 × as much with each further node as with the first ones",
-			got:    fmt.Sprintf("%.1f/s, then %.1f/s with each node", first, then), met: then <= 1.25*first,
-		})
+		s.Bar(then <= 1.25*first, "sends at rest grow by at most 1.25 × as much with each further node as with the first ones",
+			fmt.Sprintf("%.1f/s, then %.1f/s with each node", first, then))
 	},
 }
 
 func sizeName(nodes int) string { return fmt.Sprintf("%d nodes", nodes) }
 
 // sized measures one cluster.
-func (b *bench) sized(ctx context.Context, f *fleet) (samples []sample, err error) {
+func (b *bench) sized(ctx context.Context, f *fleet) (samples []rounds.Sample, err error) {
 	var keys []string
 	owners := max(len(f.nodes)-1, 1)
 	for owner := range len(f.nodes) {
@@ -68,7 +69,7 @@ func (b *bench) sized(ctx context.Context, f *fleet) (samples []sample, err erro
 		if err != nil {
 			return nil, err
 		}
-		if err := f.nodes[owner].ask("Fill", owned, &Nothing{}); err != nil {
+		if err := f.nodes[owner].Ask("Fill", owned, &Nothing{}); err != nil {
 			return nil, err
 		}
 		keys = append(keys, owned...)
@@ -105,7 +106,7 @@ func mixed(key string) []byte {
 }
 
 // resting is what a cluster does that nobody asks anything, for each node.
-func (b *bench) resting(f *fleet) (sample, error) {
+func (b *bench) resting(f *fleet) (rounds.Sample, error) {
 	before, err := f.written()
 	if err != nil {
 		return nil, err
@@ -119,9 +120,9 @@ func (b *bench) resting(f *fleet) (sample, error) {
 		return nil, err
 	}
 	each := b.rest.Seconds() * float64(len(f.nodes))
-	return sample{
+	return rounds.Sample{
 		"writes": writes, "sends": float64(after.calls-before.calls) / each, "bytes": float64(after.bytes-before.bytes) / each,
-		"idle": milliseconds(after.used-before.used) / each,
+		"idle": rounds.Milliseconds(after.used-before.used) / each,
 	}, nil
 }
 
@@ -134,7 +135,7 @@ type traffic struct {
 
 func (f *fleet) written() (sum traffic, err error) {
 	for _, p := range f.nodes {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.Pid()))
 		if err != nil {
 			return sum, err
 		}
@@ -149,7 +150,7 @@ func (f *fleet) written() (sum traffic, err error) {
 			}
 		}
 		var used time.Duration
-		if err := p.ask("Used", Nothing{}, &used); err != nil {
+		if err := p.Ask("Used", Nothing{}, &used); err != nil {
 			return sum, err
 		}
 		sum.used += used

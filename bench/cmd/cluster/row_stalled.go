@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of stalledRow.
@@ -20,12 +21,12 @@ const (
 const besides = 16
 
 var stalledRow = row{
-	name: "stalled", title: "Small keys while a large body is stalled between the same nodes",
-	columns: []column{{"p50", "p50 µs", "%.0f", false}, {"p99", "p99 µs", "%.0f", false}, {"rate", "gets/s", "%.0f", false}},
-	how: func(b *bench) string {
+	Name: "stalled", Title: "Small keys while a large body is stalled between the same nodes",
+	Columns: []rounds.Column{rounds.Figure("p50", "p50 µs", "%.0f"), rounds.Figure("p99", "p99 µs", "%.0f"), rounds.Figure("rate", "gets/s", "%.0f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("%d callers of node a at small values of node b, with and without a body of %d MiB of b that node a has begun to read and reads no further.", besides, b.body>>20)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
@@ -34,11 +35,11 @@ var stalledRow = row{
 		if err != nil {
 			return err
 		}
-		if err := f.nodes[1].ask("Fill", keys, &Nothing{}); err != nil {
+		if err := f.nodes[1].Ask("Fill", keys, &Nothing{}); err != nil {
 			return err
 		}
 		h := Hammer{Contender: corralName, Callers: besides, Warm: b.warm, For: b.per, Keys: keys}
-		return b.alternate(ctx, s, []string{stalledName, quietName}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{stalledName, quietName}, func(part string) (rounds.Sample, error) {
 			if part == quietName {
 				return f.hammer(h)
 			}
@@ -46,11 +47,11 @@ var stalledRow = row{
 				return nil, err
 			}
 			seen, err := f.hammer(h)
-			return seen, errors.Join(err, f.nodes[0].ask("Unstall", Nothing{}, &Nothing{}))
+			return seen, errors.Join(err, f.nodes[0].Ask("Unstall", Nothing{}, &Nothing{}))
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.times("p99", stalledName, quietName, "≤ 1.5", func(ratio float64) bool { return ratio <= 1.5 })
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Times("p99", stalledName, quietName, "≤ 1.5", func(ratio float64) bool { return ratio <= 1.5 })
 	},
 }
 
@@ -60,11 +61,11 @@ func (b *bench) stall(f *fleet) error {
 	if err != nil {
 		return err
 	}
-	if err := f.nodes[1].ask("Seize", keys[0], &Nothing{}); err != nil {
+	if err := f.nodes[1].Ask("Seize", keys[0], &Nothing{}); err != nil {
 		return err
 	}
-	stalled := f.nodes[0].Go(serviceName+".Stall", keys[0], &Nothing{}, nil)
-	if err := f.nodes[1].ask("Offer", b.body, &Nothing{}); err != nil {
+	stalled := f.nodes[0].Begin("Stall", keys[0], &Nothing{})
+	if err := f.nodes[1].Ask("Offer", b.body, &Nothing{}); err != nil {
 		return err
 	}
 	return (<-stalled.Done).Error

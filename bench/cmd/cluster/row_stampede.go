@@ -7,20 +7,22 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 var stampedeRow = row{
-	name: "stampede", title: "Callers over three nodes at one cold key, load 120 ms",
-	columns: []column{{"loads", "loads a key", "%.2f", false}, {"p50", "p50 ms", "%.1f", false}, {"p99", "p99 ms", "%.1f", true}, {"worst", "slowest ms", "%.1f", false}},
-	how: func(b *bench) string {
+	Name: "stampede", Title: "Callers over three nodes at one cold key, load 120 ms",
+	Columns: []rounds.Column{rounds.Figure("loads", "loads a key", "%.2f"), rounds.Figure("p50", "p50 ms", "%.1f"), rounds.Compared("p99", "p99 ms", "%.1f"), rounds.Figure("worst", "slowest ms", "%.1f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("%d callers in equal parts over the nodes, all due at one instant; %d cold keys a round. Corral by Cache.Get, groupcache by Group.Get.", b.stampede, b.stampedes)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
 		}
-		return b.alternate(ctx, s, []string{corralName, groupcacheName}, func(contender string) (sample, error) {
+		return b.alternate(ctx, s, []string{corralName, groupcacheName}, func(contender string) (rounds.Sample, error) {
 			var all []time.Duration
 			loads := 0
 			for range b.stampedes {
@@ -31,15 +33,15 @@ var stampedeRow = row{
 				all, loads = append(all, seen...), loads+n
 			}
 			slices.Sort(all)
-			return sample{
-				"loads": float64(loads) / float64(b.stampedes), "worst": milliseconds(all[len(all)-1]),
-				"p50": milliseconds(quantile(all, 0.5)), "p99": milliseconds(quantile(all, 0.99)),
+			return rounds.Sample{
+				"loads": float64(loads) / float64(b.stampedes), "worst": rounds.Milliseconds(all[len(all)-1]),
+				"p50": rounds.Milliseconds(rounds.Quantile(all, 0.5)), "p99": rounds.Milliseconds(rounds.Quantile(all, 0.99)),
 			}, nil
 		})
 	},
-	judge: func(_ *bench, s *section) {
-		s.exactly(corralName, "loads", 1)
-		s.most(corralName, "p99", 128)
+	Judge: func(_ *bench, s *rounds.Section) {
+		s.Exactly(corralName, "loads", 1)
+		s.Most(corralName, "p99", 128)
 	},
 }
 
@@ -69,7 +71,7 @@ func (f *fleet) burst(burst Burst) (took []time.Duration, loads int, err error) 
 		part := burst
 		part.Callers = burst.Callers * (i + 1) / len(f.nodes)
 		part.Callers -= burst.Callers * i / len(f.nodes)
-		all.Go(func() { errs[i] = p.ask("Burst", part, &seen[i]) })
+		all.Go(func() { errs[i] = p.Ask("Burst", part, &seen[i]) })
 	}
 	all.Wait()
 	for _, s := range seen {

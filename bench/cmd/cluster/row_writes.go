@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // Names of the parts of writesRow.
@@ -13,12 +15,12 @@ const (
 )
 
 var writesRow = row{
-	name: "writes", title: "Writes to etcd",
-	columns: []column{{"writes", "writes/s a node", "%.2f", false}, {"gets", "gets/s", "%.0f", false}},
-	how: func(b *bench) string {
+	Name: "writes", Title: "Writes to etcd",
+	Columns: []rounds.Column{rounds.Figure("writes", "writes/s a node", "%.2f"), rounds.Figure("gets", "gets/s", "%.0f")},
+	How: func(b *bench) string {
 		return fmt.Sprintf("What each of three nodes writes while nobody asks, and while %d callers of node a ask for what node b has, for %v each.", b.crowd, b.rest)
 	},
-	measure: func(ctx context.Context, b *bench, s *section) error {
+	Measure: func(ctx context.Context, b *bench, s *rounds.Section) error {
 		f, err := b.fleet(ctx)
 		if err != nil {
 			return err
@@ -27,10 +29,10 @@ var writesRow = row{
 		if err != nil {
 			return err
 		}
-		if err := f.nodes[1].ask("Fill", keys, &Nothing{}); err != nil {
+		if err := f.nodes[1].Ask("Fill", keys, &Nothing{}); err != nil {
 			return err
 		}
-		return b.alternate(ctx, s, []string{restName, busyName}, func(part string) (sample, error) {
+		return b.alternate(ctx, s, []string{restName, busyName}, func(part string) (rounds.Sample, error) {
 			gets := 0.0
 			writes, err := f.writes(func() error {
 				if part == restName {
@@ -41,12 +43,12 @@ var writesRow = row{
 				gets = seen["rate"]
 				return err
 			})
-			return sample{"writes": writes, "gets": gets}, err
+			return rounds.Sample{"writes": writes, "gets": gets}, err
 		})
 	},
-	judge: func(b *bench, s *section) {
-		s.most(restName, "writes", 3)
-		s.most(busyName, "writes", 3) // none for a request
+	Judge: func(b *bench, s *rounds.Section) {
+		s.Most(restName, "writes", 3)
+		s.Most(busyName, "writes", 3) // none for a request
 	},
 }
 

@@ -1,4 +1,4 @@
-package main
+package rounds
 
 import (
 	"strings"
@@ -6,12 +6,12 @@ import (
 )
 
 // seen is a section of a row with one figure, of two contenders.
-func seen(ours, theirs []float64) *section {
-	s := &section{row: row{name: "r", title: "t", columns: []column{{"n", "figure", "%.1f", true}}}}
+func seen(ours, theirs []float64) *Section {
+	s := &Section{Name: "r", Title: "t", Columns: []Column{{"n", "figure", "%.1f", true}}}
 	for i, figures := range [][]float64{ours, theirs} {
-		l := line{name: []string{corralName, natsName}[i]}
+		l := line{name: []string{"corral", "nats"}[i]}
 		for _, f := range figures {
-			l.samples = append(l.samples, sample{"n": f})
+			l.samples = append(l.samples, Sample{"n": f})
 		}
 		s.lines = append(s.lines, l)
 	}
@@ -27,7 +27,7 @@ func TestARatioIsTheMedianOfTheRatiosWithinARound(t *testing.T) {
 		{[]float64{10, 20, 900}, []float64{10, 10, 300}, 2},
 		{[]float64{1, 3}, []float64{1, 1}, 2},
 	} {
-		if got := seen(row.ours, row.theirs).ratio("n", corralName, natsName); got != row.want {
+		if got := seen(row.ours, row.theirs).Ratio("n", "corral", "nats"); got != row.want {
 			t.Errorf("the ratio of %v to %v is %v, want %v", row.ours, row.theirs, got, row.want)
 		}
 	}
@@ -39,9 +39,9 @@ func TestABarIsMetUpToItsLimit(t *testing.T) {
 		most, min bool
 	}{{4.9, true, false}, {5, true, true}, {5.1, false, true}} {
 		s := seen([]float64{row.got}, nil)
-		s.most(corralName, "n", 5)
-		s.least(corralName, "n", 5)
-		s.worst(corralName, "n", 5)
+		s.Most("corral", "n", 5)
+		s.Least("corral", "n", 5)
+		s.Worst("corral", "n", 5)
 		if s.bars[0].met != row.most || s.bars[1].met != row.min || s.bars[2].met != row.most {
 			t.Errorf("with %v the bars are %v, want at most 5: %v, at least 5: %v", row.got, s.bars, row.most, row.min)
 		}
@@ -50,7 +50,7 @@ func TestABarIsMetUpToItsLimit(t *testing.T) {
 
 func TestTheWorstRoundCountsWhereEachIsHeldToABar(t *testing.T) {
 	s := seen([]float64{1, 1, 9}, nil)
-	s.worst(corralName, "n", 5)
+	s.Worst("corral", "n", 5)
 	if s.bars[0].met {
 		t.Errorf("%v, want it missed for the third round", s.bars[0])
 	}
@@ -58,11 +58,11 @@ func TestTheWorstRoundCountsWhereEachIsHeldToABar(t *testing.T) {
 
 func TestOneRoundInWhichAnAssertionDoesNotHoldIsAnErrorAndAMissedTimeIsNot(t *testing.T) {
 	s := seen([]float64{1, 2, 1}, nil)
-	s.most(corralName, "n", 0.5)
+	s.Most("corral", "n", 0.5)
 	if err := s.asserted(); err != nil {
 		t.Errorf("a time that is missed: %v, want nil", err)
 	}
-	s.exactly(corralName, "n", 1)
+	s.Exactly("corral", "n", 1)
 	if err := s.asserted(); err == nil || !strings.Contains(err.Error(), "[1 2 1]") {
 		t.Errorf("1, 2, 1 where 1 must be: %v, want an error with all three", err)
 	}
@@ -70,13 +70,13 @@ func TestOneRoundInWhichAnAssertionDoesNotHoldIsAnErrorAndAMissedTimeIsNot(t *te
 
 func TestAReportHasARowForEachContenderAndSaysWhatWasMissed(t *testing.T) {
 	s := seen([]float64{10}, []float64{5})
-	s.most(corralName, "n", 9)
+	s.Most("corral", "n", 9)
 	for _, want := range []string{"r: t", "corral", "nats", "10.0", "2.00", "≤ 9", "missed"} {
 		if !strings.Contains(s.text(), want) {
 			t.Errorf("the report has no %q:\n%s", want, s.text())
 		}
 	}
-	if got := verdict([]*section{s}); !strings.HasPrefix(got, "0 of 1 bars met.\n  r: ") {
+	if got := verdict([]*Section{s}); !strings.HasPrefix(got, "0 of 1 bars met.\n  r: ") {
 		t.Errorf("the verdict is %q", got)
 	}
 }
