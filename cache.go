@@ -61,6 +61,8 @@ type Cache[V any] struct {
 	// value that an invalidation up to it concerns is in an entry any more.
 	covered    atomic.Uint64
 	storeSeats chan struct{}
+	storeMet   atomic.Bool // its revision is known
+	storeNews  storeNews
 	deletions  deletions
 	storeTurns [storeStripes]chan struct{}
 
@@ -96,18 +98,19 @@ func New[V any](loader Loader[V], options Options[V]) (*Cache[V], error) {
 		Evict:    func(e *entry[V]) { e.evicted(c) },
 	})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	revision, err := firstRevision(c.ctx, o)
-	if err != nil {
-		c.cancel()
-		return nil, fmt.Errorf("corral: open %s: the store does not say its revision: %w", o.Name, err)
-	}
-	c.rules = newRevisions(revision, c.now)
+	c.rules = newRevisions(0, c.now)
 	if o.Coordinator != nil {
 		c.known.Store(forever)
 	}
 	c.storeSeats = make(chan struct{}, o.MaxStoreCalls)
 	for i := range c.storeTurns {
 		c.storeTurns[i] = make(chan struct{}, 1)
+	}
+	if o.Store != nil {
+		if err := c.openStore(); err != nil {
+			c.cancel()
+			return nil, err
+		}
 	}
 	if o.Now != nil {
 		c.exact = exactClock(o.Now)
@@ -132,16 +135,6 @@ func shareOf(c Coordinator) func() float64 {
 		return divider.Share
 	}
 	return nil
-}
-
-// firstRevision is where the local counter starts: above all that the store
-// has seen. A coordinator's numbers have nothing to do with it.
-func firstRevision[V any](ctx context.Context, o Options[V]) (uint64, error) {
-	known, ok := o.Store.(Revisioned)
-	if !ok || o.Coordinator != nil {
-		return 0, nil
-	}
-	return known.Revision(ctx)
 }
 
 func (c *Cache[V]) now() int64 {
@@ -247,6 +240,7 @@ func (c *Cache[V]) Stats() Stats {
 		Failures: n.failures.Load(), Timeouts: n.timeouts.Load(), Panics: n.panics.Load(), Retries: n.retries.Load(),
 		Abandoned: n.abandoned.Load(), Shares: n.shares.Load(), Passes: n.passes.Load(), NotModified: n.notModified.Load(),
 		RemoteHits: n.remoteHits.Load(), StoreHits: n.storeHits.Load(), StoreErrors: n.storeErrors.Load(),
+		StoreGets: n.storeGets.Load(), StorePuts: n.storePuts.Load(), StoreDeletes: n.storeDeletes.Load(), StorePending: int(c.deletions.waiting()),
 		Refused: n.refused.Load(), Paused: n.paused.Load(), Cycles: n.cycles.Load(),
 		Evictions: uint64(c.table.Evicted()), Invalidations: n.invalidations.Load(), Detached: n.detached.Load(),
 		ZombieResults: n.zombieResults.Load(), DroppedEvents: c.events.dropped.Load(),

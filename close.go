@@ -10,13 +10,17 @@ import (
 // closeGrace is how long Close waits for loaders to heed their context.
 const closeGrace = time.Second
 
-// Shutdown lets no further load begin and waits for those that run, until ctx
-// ends. Values stay readable meanwhile. It then closes the cache; if ctx ends
+// Shutdown lets no further load begin and waits for those that run, and until the
+// store has what they came to and has been told what was invalidated, unless it
+// is away, until ctx ends. Values stay readable meanwhile. It then closes the cache; if ctx ends
 // first it returns ctx's error and the cache stays as it is, to be closed by Close.
 func (c *Cache[V]) Shutdown(ctx context.Context) error {
 	c.closing.Store(true)
 	select {
 	case <-c.roster.empty():
+		if c.deletions.await(ctx, c.deletions.last()) != nil && ctx.Err() != nil {
+			return ended(ctx)
+		}
 		return c.Close()
 	case <-ctx.Done():
 		return ended(ctx)
@@ -41,6 +45,9 @@ func (c *Cache[V]) Close() error {
 	}
 	c.afterwards()
 	err := c.awaitQuiet()
+	if n := c.deletions.waiting(); n > 0 {
+		c.warn("closed before the store was told of what was invalidated: it may still have it", "", fmt.Errorf("%w: %d times", ErrStorePending, n))
+	}
 	if c.detach != nil {
 		guard("Coordinator", func() error { c.detach(); return nil })
 	}

@@ -4,97 +4,297 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 )
 
-// maxDeletions is how many invalidations may wait to be deleted from the store.
-// What is over it stays there, and is refused by the rule of revisions when it is
-// read (T1).
-const maxDeletions = 1024
+// What may wait to be deleted from the store: so many bytes of keys, prefixes
+// and tags. What is over it becomes one deletion of everything.
+const maxDeletionBytes = 16 << 20
 
-var errDeletions = errors.New("the store is slower than what is invalidated")
+// maxDeletionTargets is how many keys, prefixes and tags one call of the store
+// takes out.
+const maxDeletionTargets = 4096
 
-// deletions take what a Watch tells of out of the store, behind it: a store that
-// hangs must not hold up the revisions, by which this process may answer at all.
-// They are made one after the other, in the order of revisions.
+// Pauses before a deletion that failed is tried again.
+const (
+	firstDeletionPause = 100 * time.Millisecond
+	maxDeletionPause   = 5 * time.Second
+)
+
+// deletions take what is invalidated out of the store, behind the invalidation:
+// a store that hangs must not hold up the revisions, by which this process may
+// answer at all.
+//
+//	X1. What was asked for is told to the store in the order in which it was asked
+//	    for, and again until the store has taken it. Nothing is left out: what
+//	    waits together may be merged into one call, which deletes as much or more.
+//	X2. Whoever waits is answered nil only once the store has taken it.
+//	X3. While one has failed, the store is neither read nor written to (T5).
 type deletions struct {
-	mu     sync.Mutex
-	queue  []Invalidation // the first is under way
-	moved  chan struct{}  // closed and made anew when the first is done
-	failed uint64         // the newest that failed, or had no place
-	err    error          // why
+	mu      sync.Mutex
+	queue   []deletion    // the first is under way
+	bytes   int           // of all in queue
+	tickets uint64        // given out
+	told    uint64        // all up to this one are done
+	err     error         // why the first is not done yet, once it has failed
+	moved   chan struct{} // closed and made anew whenever told or err changes
 }
 
-// deleteBehind begins to delete what an invalidation concerns. It does not wait.
-func (c *Cache[V]) deleteBehind(inv Invalidation) {
+// A deletion is one call of the store.
+type deletion struct {
+	Invalidation
+	ticket uint64 // the last that is part of it
+}
+
+// deleteBehind begins to delete what an invalidation concerns, and gives a
+// ticket to wait with. It does not wait itself.
+func (c *Cache[V]) deleteBehind(inv Invalidation) (ticket uint64) {
 	d := &c.deletions
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue) == maxDeletions {
-		d.failed, d.err = inv.Revision, errDeletions
-		c.chores.Go(func() { c.storeFailed("", errDeletions) })
-		return
-	}
-	if d.queue = append(d.queue, inv); len(d.queue) == 1 {
+	d.tickets++
+	d.addLocked(deletion{inv, d.tickets})
+	if len(d.queue) == 1 {
 		c.chores.Go(c.deleteAll)
 	}
+	return d.tickets
 }
 
-// deleteAll deletes until nothing waits.
+// addLocked merges a deletion with the last one that waits, where it can.
+func (d *deletions) addLocked(next deletion) {
+	if d.bytes += next.bytes(); d.bytes > maxDeletionBytes && len(d.queue) > 0 {
+		d.widenLocked(next)
+		return
+	}
+	if last := len(d.queue) - 1; last > 0 && d.queue[last].mergeable(&next) {
+		d.queue[last].merge(&next)
+		return
+	}
+	d.queue = append(d.queue, next)
+}
+
+// widenLocked makes one deletion of everything of all that waits.
+func (d *deletions) widenLocked(next deletion) {
+	revision := next.Revision
+	for _, waits := range d.queue[1:] {
+		revision = max(revision, waits.Revision)
+	}
+	all := deletion{Invalidation{Revision: revision, Target: Target{All: true}}, next.ticket}
+	d.queue = append(d.queue[:1:1], all)
+	d.bytes = d.queue[0].bytes()
+}
+
+func (d *deletion) targets() int { return len(d.Keys) + len(d.Prefixes) + len(d.Tags) }
+
+func (d *deletion) bytes() (n int) {
+	for _, names := range [][]string{d.Keys, d.Prefixes, d.Tags} {
+		for _, name := range names {
+			n += len(name)
+		}
+	}
+	return n
+}
+
+// mergeable reports whether one call can do for both: what is to be forgotten
+// keeps no company, for a store remembers the others.
+func (d *deletion) mergeable(next *deletion) bool {
+	return d.Forget == next.Forget && d.targets()+next.targets() <= maxDeletionTargets
+}
+
+// merge adds the next. As of the higher revision more may go than each concerns.
+func (d *deletion) merge(next *deletion) {
+	d.Keys = append(slices.Clip(d.Keys), next.Keys...)
+	d.Prefixes = append(slices.Clip(d.Prefixes), next.Prefixes...)
+	d.Tags = append(slices.Clip(d.Tags), next.Tags...)
+	d.All = d.All || next.All
+	d.Revision = max(d.Revision, next.Revision)
+	d.ticket = next.ticket
+}
+
+// deleteAll deletes until nothing waits or the cache closes.
 func (c *Cache[V]) deleteAll() {
 	d := &c.deletions
-	for {
+	for failures := 0; ; {
 		d.mu.Lock()
-		inv := d.queue[0]
+		inv := d.queue[0].Invalidation
 		d.mu.Unlock()
 		ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
-		err := c.deleteFromStore(ctx, inv)
+		err := c.tellStore(ctx, inv)
 		cancel()
-		if !d.done(inv.Revision, err) {
+		if err == nil {
+			failures = 0
+			if !d.done() {
+				return
+			}
+			continue
+		}
+		failures++
+		d.failed(err)
+		if sleep(c.ctx, pauseAfter(failures, firstDeletionPause, maxDeletionPause, 0, 1)) != nil {
 			return
 		}
 	}
 }
 
-// done takes the first out of the queue, and reports whether there is a next.
-func (d *deletions) done(revision uint64, err error) bool {
+// tellStore makes one deletion. A store that was away when the cache was made
+// is met first.
+func (c *Cache[V]) tellStore(ctx context.Context, inv Invalidation) error {
+	if !c.storeMet.Load() {
+		if err := c.meetStore(ctx); err != nil {
+			return c.storeFailed("", err)
+		}
+		c.deletions.renumber(func() uint64 { return c.rules.apply(Invalidation{}).Revision })
+		return c.tellStore(ctx, c.deletions.first())
+	}
+	if inv.empty() {
+		return nil
+	}
+	c.n.storeDeletes.inc()
+	err := c.callStore(ctx, func(ctx context.Context) error { return c.o.Store.Delete(ctx, inv) })
+	if err != nil {
+		key := ""
+		if len(inv.Keys) > 0 {
+			key = inv.Keys[0]
+		}
+		return c.storeFailed(key, err)
+	}
+	return nil
+}
+
+// first is the deletion that is under way.
+func (d *deletions) first() Invalidation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err != nil && revision >= d.failed { // what had no place may be newer
-		d.failed, d.err = revision, err
+	return d.queue[0].Invalidation
+}
+
+// renumber gives new revisions to all that waits: the old ones were counted
+// before that of the store was known.
+func (d *deletions) renumber(next func() uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.queue {
+		d.queue[i].Revision = next()
 	}
-	d.queue[0] = Invalidation{}
+}
+
+// done takes the first out of the queue, and reports whether there is a next.
+func (d *deletions) done() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.told, d.err = d.queue[0].ticket, nil
+	d.bytes -= d.queue[0].bytes()
+	d.queue[0] = deletion{}
 	if d.queue = d.queue[1:]; len(d.queue) == 0 {
-		d.queue = nil
+		d.queue, d.bytes = nil, 0
 	}
+	d.movedLocked()
+	return d.queue != nil
+}
+
+func (d *deletions) failed(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+	d.movedLocked()
+}
+
+func (d *deletions) movedLocked() {
 	if d.moved != nil {
 		close(d.moved)
 		d.moved = nil
 	}
-	return d.queue != nil
 }
 
-// deleted waits until nothing up to a revision waits to be deleted. The error
-// says that something after another one was not, perhaps somebody else's.
-func (d *deletions) deleted(ctx context.Context, after, upto uint64) error {
+// last is the newest ticket.
+func (d *deletions) last() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tickets
+}
+
+// pending reports whether the store has yet to be told of something that it
+// has not taken (X3).
+func (d *deletions) pending() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err != nil
+}
+
+// waiting is how many deletions the store has yet to take.
+func (d *deletions) waiting() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.tickets - d.told
+}
+
+// await waits until the store has taken everything up to a ticket (X2).
+func (d *deletions) await(ctx context.Context, ticket uint64) error {
 	for {
 		d.mu.Lock()
-		if len(d.queue) == 0 || d.queue[0].Revision > upto {
-			defer d.mu.Unlock()
-			if d.failed > after {
-				return fmt.Errorf("the store may still have it: %w", d.err)
-			}
-			return nil
-		}
+		told, err := d.told, d.err
 		if d.moved == nil {
 			d.moved = make(chan struct{})
 		}
 		moved := d.moved
 		d.mu.Unlock()
+		switch {
+		case told >= ticket:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrStorePending, err)
+		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fmt.Errorf("the store has not deleted it yet: %w", context.Cause(ctx))
+			return fmt.Errorf("%w: %w", ErrStorePending, context.Cause(ctx))
 		}
 	}
+}
+
+var errStoreBehind = errors.New("it has not been told yet what was invalidated")
+
+// meetStore learns the revision from which on this process counts, where there
+// is no Coordinator: above all that the store has seen.
+func (c *Cache[V]) meetStore(ctx context.Context) error {
+	known, ok := c.o.Store.(Revisioned)
+	if !ok || c.o.Coordinator != nil {
+		c.storeMet.Store(true)
+		return nil
+	}
+	var revision uint64
+	err := c.callStore(ctx, func(ctx context.Context) (err error) {
+		revision, err = known.Revision(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the store does not say its revision: %w", err)
+	}
+	c.rules.reach(revision)
+	c.storeMet.Store(true)
+	return nil
+}
+
+// openStore binds the store to the sequence of revisions and meets it. One that
+// is away is met later, and done without until then (X3).
+func (c *Cache[V]) openStore() error {
+	if bound, ok := c.o.Store.(Bound); ok {
+		sequence := ""
+		if named, ok := c.o.Coordinator.(Sequenced); ok {
+			sequence = named.Sequence()
+		}
+		if err := guard("Store", func() error { return bound.Bind(sequence) }); err != nil {
+			return fmt.Errorf("corral: open %s: the store does not take revisions of sequence %q: %w", c.o.Name, sequence, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.o.StoreTimeout)
+	defer cancel()
+	if err := c.meetStore(ctx); err != nil {
+		c.storeFailed("", err)
+		c.deletions.err = err
+		c.deleteBehind(Invalidation{})
+	}
+	return nil
 }

@@ -1,16 +1,17 @@
 package corral_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral"
-	"github.com/corralcache/corral/corraltest"
 )
 
 // onSlowStore is withBoth with a store that takes its time to delete.
@@ -42,30 +43,20 @@ func TestAStoreThatIsSlowToDeleteHoldsUpNoRevision(t *testing.T) {
 		if err := r.Invalidate(t.Context(), "c"); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took != 3*time.Second {
-			t.Fatalf("acknowledged after %v, want 3s, when the store has deleted what came before and it", took)
+		if took := time.Since(start); took != 2*time.Second {
+			t.Fatalf("acknowledged after %v, want 2s, when the store has deleted what came before and, in one call, what waited meanwhile", took)
 		}
-		r.wantLog("invalidate c", "store delete a", "store delete b", "store delete c")
+		r.wantLog("invalidate c", "store delete a", "store delete b c")
 	})
 }
 
+// X2.
 func TestWhatTheStoreHasNotDeletedIsNotAcknowledged(t *testing.T) {
 	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second-1)
 		defer cancel()
-		if err := r.Invalidate(ctx, "a"); !errors.Is(err, corral.ErrNotAcknowledged) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("Invalidate gave %v, want %v with its cause", err, corral.ErrNotAcknowledged)
-		}
-		if err := r.Invalidate(t.Context(), "a"); err != nil {
-			t.Fatalf("Invalidate again: %v", err)
-		}
-	})
-	withPorts(t, func(r *rig, o *corral.Options[string]) {
-		withBoth(r, o)
-		o.Store = corraltest.FailNth(1, corraltest.Fails).Store(r.store)
-	}, func(t *testing.T, r *rig) {
-		if err := r.Invalidate(t.Context(), "a"); !errors.Is(err, corral.ErrNotAcknowledged) || !errors.Is(err, corraltest.ErrInjected) {
-			t.Fatalf("Invalidate gave %v, want %v with the store's error", err, corral.ErrNotAcknowledged)
+		if err := r.Invalidate(ctx, "a"); !errors.Is(err, corral.ErrStorePending) || !errors.Is(err, corral.ErrNotAcknowledged) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Invalidate gave %v, want %v with its cause", err, corral.ErrStorePending)
 		}
 		if err := r.Invalidate(t.Context(), "a"); err != nil {
 			t.Fatalf("Invalidate again: %v", err)
@@ -73,54 +64,131 @@ func TestWhatTheStoreHasNotDeletedIsNotAcknowledged(t *testing.T) {
 	})
 }
 
-func TestWhatIsToBeDeletedIsBounded(t *testing.T) {
-	const most = 1024
-	withPorts(t, onSlowStore(time.Millisecond), func(t *testing.T, r *rig) {
-		for i := range uint64(most) {
-			r.deliver(corral.Invalidation{Revision: 5 + i, Target: corral.Target{Keys: []string{fmt.Sprint(i)}}})
-		}
-		synctest.Wait()
-		if n := r.Stats().StoreErrors; n != 0 {
-			t.Fatalf("%d errors of the store before the queue is full", n)
-		}
-		r.deliver(corral.Invalidation{Revision: 5 + most, Target: corral.Target{Keys: []string{"too many"}}})
-		synctest.Wait()
-		if n := r.Stats().StoreErrors; n != 1 {
-			t.Fatalf("%d errors of the store, want the one that had no place", n)
-		}
-		time.Sleep(most * time.Millisecond)
-		synctest.Wait()
-		if n := strings.Count(r.log.Take(), "store delete"); n != most {
-			t.Fatalf("%d deletions, want %d", n, most)
-		}
-		if err := r.Invalidate(t.Context(), "a"); err != nil {
-			t.Fatalf("Invalidate once there is room: %v", err)
-		}
-	})
-	withPorts(t, func(r *rig, o *corral.Options[string]) {
-		withBoth(r, o)
-		o.Store = &failsLate{Store: r.store}
-	}, func(t *testing.T, r *rig) {
-		for i := range uint64(most) { // the first of them is going to fail
-			r.deliver(corral.Invalidation{Revision: 5 + i, Target: corral.Target{Keys: []string{fmt.Sprint(i)}}})
-		}
-		if err := r.Invalidate(t.Context(), "a"); !errors.Is(err, corral.ErrNotAcknowledged) {
-			t.Fatalf("Invalidate that had no place, before what fails: %v, want %v", err, corral.ErrNotAcknowledged)
-		}
-	})
-}
-
-// failsLate fails to delete, after a while, the first time.
-type failsLate struct {
-	*corraltest.Store
-	deletes int
-}
-
-func (s *failsLate) Delete(ctx context.Context, inv corral.Invalidation) error {
-	if s.deletes++; s.deletes > 1 {
-		return s.Store.Delete(ctx, inv)
+// X1, X3.
+func TestAStoreThatFailsIsToldWhenItIsBackAndNotReadBefore(t *testing.T) {
+	for name, set := range map[string]func(r *rig, o *corral.Options[string]){"alone": withStore, "with a coordinator": withBoth} {
+		t.Run(name, func(t *testing.T) {
+			var store *dumb
+			withPorts(t, func(r *rig, o *corral.Options[string]) {
+				set(r, o)
+				store = &dumb{Store: r.store}
+				o.Store = store
+			}, func(t *testing.T, r *rig) {
+				r.keep("a", text("old"))
+				r.keep("b", text("old"))
+				r.keep("c", text("kept"))
+				r.load = answering(corral.Item[string]{Value: "loaded"})
+				store.down = true
+				for _, key := range []string{"a", "b"} {
+					if err := r.Invalidate(t.Context(), key); !errors.Is(err, corral.ErrStorePending) || !errors.Is(err, errPort) {
+						t.Fatalf("Invalidate gave %v, want %v with the store's error", err, corral.ErrStorePending)
+					}
+				}
+				if n := r.Stats().StorePending; n != 2 {
+					t.Fatalf("%d invalidations wait for the store, want 2", n)
+				}
+				store.down = false
+				r.log.Take()
+				r.get("c").want(t, "loaded", corral.Loaded, 0) // the store answers, but has not been told yet
+				synctest.Wait()
+				if strings.Contains(r.log.Take(), "store") {
+					t.Fatal("the store was asked, or written to, before it was told")
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if n := r.Stats().StorePending; n != 0 {
+					t.Fatalf("%d invalidations wait for the store, want 0", n)
+				}
+				r.wantLog("store delete a", "store delete b")
+				if r.store.Look("a") != nil || r.store.Look("b") != nil {
+					t.Fatal("the store has what was invalidated while it was away")
+				}
+				if err := r.Invalidate(t.Context(), "c"); err != nil {
+					t.Fatalf("Invalidate once the store is back: %v", err)
+				}
+			})
+		})
 	}
-	return errors.Join(errPort, sleepIn(ctx, time.Second))
+}
+
+// X1.
+func TestWhatWaitsForTheStoreIsBoundedAndNothingIsLeftOut(t *testing.T) {
+	long := strings.Repeat("k", 8000)
+	const most = 16 << 20 / 8005 // of keys of 8,005 bytes
+	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {
+		for i := range uint64(most) {
+			r.deliver(corral.Invalidation{Revision: 5 + i, Target: corral.Target{Keys: []string{fmt.Sprintf("%s%05d", long, i)}}})
+		}
+		r.deliver(corral.Invalidation{Revision: 5 + most, Target: corral.Target{Tags: []string{"within"}}})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := r.log.Take(); strings.Count(got, "store delete") != 2 || strings.Count(got, long) != most || !strings.Contains(got, "#within") {
+			t.Fatalf("%d calls of the store with %d keys; want 2 with %d and a tag", strings.Count(got, "store delete"), strings.Count(got, long), most)
+		}
+		for i := range uint64(most) {
+			r.deliver(corral.Invalidation{Revision: 5000 + i, Target: corral.Target{Keys: []string{fmt.Sprintf("%s%05d", long, i)}}})
+		}
+		r.deliver(corral.Invalidation{Revision: 9000, Target: corral.Target{Keys: []string{long}}})
+		record := text("old")
+		record.Revision = 8999
+		r.keep("any", record)
+		r.log.Take()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := r.log.Take(); strings.Count(got, "store delete") != 2 || !strings.HasSuffix(got, "\nstore delete all") {
+			t.Fatalf("the store was called so: %.100s; want what was under way, and one deletion of everything", got)
+		}
+		if r.store.Look("any") != nil {
+			t.Fatal("the store has a record from before the newest invalidation")
+		}
+	})
+}
+
+// X1.
+func TestOneCallOfTheStoreHasABoundedNumberOfTargets(t *testing.T) {
+	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {
+		for i := range uint64(1 + 4096 + 1) {
+			r.deliver(corral.Invalidation{Revision: 5 + i, Target: corral.Target{Keys: []string{fmt.Sprint(i)}}})
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		calls := strings.Split(r.log.Take(), "\n")
+		var counts []int
+		for _, call := range calls {
+			counts = append(counts, len(strings.Fields(call))-2)
+		}
+		if fmt.Sprint(counts) != "[1 4096 1]" {
+			t.Fatalf("the calls have %v keys, want 1, 4096 and 1", counts)
+		}
+	})
+}
+
+func TestAStoreThatFailsIsALineInTheLogAMinute(t *testing.T) {
+	var lines bytes.Buffer
+	var store *dumb
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		store = &dumb{Store: r.store, down: false}
+		o.Store = store
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	}, func(t *testing.T, r *rig) {
+		store.down = true
+		for i := range 100 {
+			r.get(fmt.Sprint(i))
+		}
+		synctest.Wait()
+		if n := strings.Count(lines.String(), "done without"); n != 1 {
+			t.Fatalf("%d lines, want 1:\n%s", n, lines.String())
+		}
+		time.Sleep(time.Minute)
+		r.get("b")
+		synctest.Wait()
+		if n := strings.Count(lines.String(), "done without"); n != 2 || !strings.Contains(lines.String(), "(200 failures since the last line)") {
+			t.Fatalf("%d lines, want 2, with how many there were:\n%s", n, lines.String())
+		}
+		if n := r.Stats().StoreErrors; n != 202 {
+			t.Fatalf("%d errors are counted, want 202", n)
+		}
+	})
 }
 
 func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testing.T) {

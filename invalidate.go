@@ -59,10 +59,7 @@ func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
 	if c.o.Store == nil {
 		return nil
 	}
-	if err := c.deleteFromStore(ctx, inv); err != nil {
-		return fmt.Errorf("%w: the store may still have it: %w", ErrNotAcknowledged, err)
-	}
-	return nil
+	return c.deletions.await(ctx, c.deleteBehind(inv))
 }
 
 // invalidateEverywhere asks the coordinator. Each process applies the
@@ -70,11 +67,10 @@ func (c *Cache[V]) invalidate(ctx context.Context, target Target) error {
 // takes what it concerns out of its store behind that. This process's store, which
 // may be the others' too, has nothing of it any more either.
 func (c *Cache[V]) invalidateEverywhere(ctx context.Context, target Target) error {
-	before := c.rules.applied.Load()
 	if err := guard("Coordinator", func() error { return c.o.Coordinator.Invalidate(ctx, target) }); err != nil || c.o.Store == nil {
 		return notAcknowledged(err)
 	}
-	return notAcknowledged(c.deletions.deleted(ctx, before, c.rules.applied.Load()))
+	return c.deletions.await(ctx, c.deletions.last())
 }
 
 // notAcknowledged makes of an error of a Coordinator one that says what to do.

@@ -65,7 +65,7 @@ func (c *Cache[V]) carry(f *flight[V]) {
 		c.tail(f, &f.body.item, f.body.record, f.body.weight)
 		return
 	}
-	if c.o.Store != nil && f.previous == nil && !f.fresh && !f.alone && c.fromStore(f) {
+	if c.o.Store != nil && !f.fresh && !f.alone && c.fromStore(f) {
 		return
 	}
 	if c.o.Coordinator != nil && (!f.alone || f.lapsed) {
@@ -228,8 +228,8 @@ func (c *Cache[V]) settle(f *flight[V], item Item[V]) error {
 // forgetStored takes what the store has of a key out, after a load whose
 // outcome is not kept: it is older.
 func (c *Cache[V]) forgetStored(f *flight[V]) {
-	if !f.alone && !f.notInStore {
-		c.dropFromStore(f.key)
+	if c.o.Store != nil && !f.alone && !f.notInStore {
+		c.deleteBehind(c.goneNow(f.key))
 	}
 }
 

@@ -68,7 +68,7 @@ func TestCallersWhoMeetAskThePortsOnce(t *testing.T) {
 	})
 }
 
-func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
+func TestARefreshAsksTheStoreThenTheOwner(t *testing.T) {
 	withPorts(t, func(r *rig, o *corral.Options[string]) {
 		withBoth(r, o)
 		o.StaleFor = time.Hour
@@ -78,7 +78,7 @@ func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.log.Take()
 		r.get("a").want(t, "v", corral.Stale, 0)
-		r.wantLog("join a", "load a", "fill a", "store put a")
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a")
 		requests := r.script.Requests()
 		last := requests[len(requests)-1]
 		if !last.Refresh || last.Previous == nil || last.Previous.Validator != "e" || last.Previous.Value != nil ||
@@ -86,6 +86,51 @@ func TestARefreshAsksTheOwnerAndNotTheStore(t *testing.T) {
 			t.Fatalf("got the request %+v with %+v; want a refresh that brings what it validates", last, last.Previous)
 		}
 	})
+}
+
+// T6.
+func TestARefreshTakesWhatAnotherProcessHasRefreshed(t *testing.T) {
+	for _, row := range []struct {
+		name       string
+		age, ttl   time.Duration // of what the store has by the time of the refresh
+		taken      bool
+		invalidate bool
+	}{
+		{"younger by a little more than the store's clock may be wrong", time.Minute - 100*time.Millisecond - 1, time.Second, true, false},
+		{"as young as the store's clock may be wrong", time.Minute - 100*time.Millisecond, time.Second, false, false},
+		{"its own", time.Minute, 0, false, false},
+		{"younger and still fresh", time.Second, 1, true, false},
+		{"younger and stale", time.Second, 0, false, false},
+		{"younger and invalidated", time.Second, time.Minute, false, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			withPorts(t, func(r *rig, o *corral.Options[string]) {
+				withStore(r, o)
+				o.StaleFor = time.Hour
+			}, func(t *testing.T, r *rig) {
+				r.get("a").want(t, "a#1", corral.Loaded, loadTime)
+				time.Sleep(time.Minute)
+				record := text("of another process")
+				record.Age, record.TTL, record.StaleFor = row.age, row.ttl, time.Hour
+				if row.invalidate {
+					r.InvalidateTags(t.Context(), "x")
+					record.Tags = []string{"x"}
+				}
+				r.keep("a", record)
+				r.log.Take()
+				r.get("a").want(t, "a#1", corral.Stale, 0)
+				time.Sleep(loadTime)
+				if row.taken {
+					r.wantLog("store get a")
+				} else {
+					r.wantLog("store get a", "load a", "store put a")
+				}
+				if got := r.get("a").item.Value == "of another process"; got != row.taken {
+					t.Fatalf("taken: %v, want %v", got, row.taken)
+				}
+			})
+		})
+	}
 }
 
 func TestFreshIsAskedOfNoStore(t *testing.T) {
@@ -135,9 +180,9 @@ func TestWhatIsForValidationOnlyIsAPassToOwnerAndStore(t *testing.T) {
 			return corral.Item[string]{Value: "private", Outcome: corral.Validate, PassTTL: -1}, nil
 		}
 		r.get("a").want(t, "private", corral.Loaded, 0)
-		r.wantLog("join a", "load a", "pass a", "store delete a")
+		r.wantLog("store get a", "join a", "load a", "pass a", "store delete a")
 		r.get("a").want(t, "private", corral.Loaded, 0) // asks the owner again, since no mark stays
-		r.wantLog("join a", "load a", "pass a", "store delete a")
+		r.wantLog("store get a", "join a", "load a", "pass a")
 		r.get("a").want(t, "private", corral.Loaded, 0) // by itself, since this time one did
 		r.wantLog("load a")
 	})
@@ -165,7 +210,7 @@ func TestWhatTheLoaderFindsNotModifiedIsFilledWhole(t *testing.T) {
 		r.get("a")
 		time.Sleep(time.Minute)
 		r.get("a").want(t, "v", corral.Stale, 0)
-		r.wantLog("store get a", "join a", "load a", "fill a", "store put a", "join a", "load a", "fill a", "store put a")
+		r.wantLog("store get a", "join a", "load a", "fill a", "store put a", "store get a", "join a", "load a", "fill a", "store put a")
 		endings := r.script.Leases()[1].Endings()
 		if record := endings[0].Record; string(record.Value) != "v" || record.TTL != time.Minute || record.Validator != "e" || record.Outcome != corral.Keep {
 			t.Fatalf("the owner was filled with %+v, want the whole record with new times", record)

@@ -226,13 +226,22 @@ func TestSetWritesThrough(t *testing.T) {
 	})
 }
 
-func TestSetSaysWhenTheStoreDidNotTakeIt(t *testing.T) {
+func TestWhatTheStoreHadGoesWhenItDoesNotTakeWhatIsSet(t *testing.T) {
 	withPorts(t, func(r *rig, o *corral.Options[string]) {
 		o.Store = corraltest.FailNth(1, corraltest.Fails).Store(r.store)
 	}, func(t *testing.T, r *rig) {
-		err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set"})
-		if !errors.Is(err, corraltest.ErrInjected) {
-			t.Fatalf("Set gave %v, want the store's error", err)
+		r.keep("a", text("old"))
+		if err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set"}); err != nil {
+			t.Fatalf("Set gave %v, want no error: what was there is gone", err)
+		}
+		r.get("a").want(t, "set", corral.Hit, 0)
+		if r.store.Len() != 0 {
+			t.Fatal("the store has what was there before")
+		}
+	})
+	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Store = &dumb{Store: r.store, down: true} }, func(t *testing.T, r *rig) {
+		if err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set"}); !errors.Is(err, corral.ErrStorePending) || !errors.Is(err, errPort) {
+			t.Fatalf("Set gave %v, want %v with the store's error", err, corral.ErrStorePending)
 		}
 		r.get("a").want(t, "set", corral.Hit, 0)
 	})
@@ -321,13 +330,113 @@ func TestACacheGoesOnFromTheRevisionOfItsStore(t *testing.T) {
 	})
 }
 
-func TestACacheIsNotMadeOnAStoreThatDoesNotSayItsRevision(t *testing.T) {
+func TestAStoreThatIsAwayAtTheStartIsDoneWithoutUntilItSaysItsRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &corraltest.Log{}
+		store := &dumb{Store: &corraltest.Store{Log: log}, down: true}
+		for _, key := range []string{"a", "b", "c"} {
+			record := text("kept")
+			record.Revision = 41
+			store.Store.Put(t.Context(), key, &record)
+		}
+		log.Take()
+		c := opened(t, corraltest.Value("loaded"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now, Store: store})
+		getFrom(c, t.Context(), "a").want(t, "loaded", corral.Loaded, 0)
+		if err := c.Invalidate(t.Context(), "b"); !errors.Is(err, corral.ErrStorePending) {
+			t.Fatalf("Invalidate gave %v, want %v", err, corral.ErrStorePending)
+		}
+		wantLines(t, log)
+		store.down = false
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		wantLines(t, log, "store delete b")
+		if store.Look("b") != nil {
+			t.Fatal("the store has what was invalidated before it was met: its revision is higher than those counted here by then")
+		}
+		getFrom(c, t.Context(), "c").want(t, "kept", corral.Stored, 0)
+		if g := getFrom(c, t.Context(), "b"); g.item.Value != "loaded" || g.info.Revision <= 41 {
+			t.Fatalf("got %q of revision %d, want one above all of the store's", g.item.Value, g.info.Revision)
+		}
+	})
+}
+
+// A dumb store fails all calls while it is down.
+type dumb struct {
+	*corraltest.Store
+	down bool
+}
+
+func (s *dumb) Get(ctx context.Context, key string) (*corral.Record, error) {
+	if s.down {
+		return nil, errPort
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s *dumb) Put(ctx context.Context, key string, record *corral.Record) error {
+	if s.down {
+		return errPort
+	}
+	return s.Store.Put(ctx, key, record)
+}
+
+func (s *dumb) Delete(ctx context.Context, inv corral.Invalidation) error {
+	if s.down {
+		return errPort
+	}
+	return s.Store.Delete(ctx, inv)
+}
+
+func (s *dumb) Revision(ctx context.Context) (uint64, error) {
+	if s.down {
+		return 0, errPort
+	}
+	return s.Store.Revision(ctx)
+}
+
+func TestAStoreIsBoundToTheCoordinatorsSequence(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		coordinator func(*corraltest.Script) corral.Coordinator
+		want        string
+	}{
+		{"one that names it", func(s *corraltest.Script) corral.Coordinator { return sequenced{s} }, "etcd 7"},
+		{"one that does not", func(s *corraltest.Script) corral.Coordinator { return s }, ""},
+		{"none", func(*corraltest.Script) corral.Coordinator { return nil }, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &corraltest.Log{}
+				store := &bound{Store: corraltest.Store{Log: log}}
+				opened(t, corraltest.Value("v"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now,
+					Store: store, Coordinator: row.coordinator(corraltest.NewScript(log))})
+				if got := strings.Join(store.bound, ","); got != row.want || len(store.bound) != 1 {
+					t.Fatalf("bound %d times, to %q; want once, to %q", len(store.bound), got, row.want)
+				}
+			})
+		})
+	}
 	_, err := corral.New(corraltest.Value("v"), corral.Options[string]{
-		Name: "shop", TTL: time.Minute, MaxBytes: 1 << 20, Codec: corraltest.Text(), Store: mute{},
+		Name: "shop", TTL: time.Minute, MaxBytes: 1 << 20, Codec: corraltest.Text(), Store: &bound{err: errPort},
 	})
 	if !errors.Is(err, errPort) || !strings.Contains(err.Error(), "shop") {
 		t.Fatalf("New gave %v, want an error with the cache's name and the cause", err)
 	}
+}
+
+type sequenced struct{ *corraltest.Script }
+
+func (sequenced) Sequence() string { return "etcd 7" }
+
+type bound struct {
+	corraltest.Store
+	bound []string
+	err   error
+}
+
+func (s *bound) Bind(sequence string) error {
+	s.bound = append(s.bound, sequence)
+	return s.err
 }
 
 func TestABodyComesBackFromTheStore(t *testing.T) {
@@ -413,8 +522,3 @@ func (s slowStore) Delete(ctx context.Context, invalidation corral.Invalidation)
 	}
 	return s.Store.Delete(ctx, invalidation)
 }
-
-// mute is a store that does not say its revision.
-type mute struct{ corral.Store }
-
-func (mute) Revision(context.Context) (uint64, error) { return 0, errPort }

@@ -128,6 +128,13 @@ func (r *revisions) hardenLocked(inv *Invalidation) {
 	}
 }
 
+// reach moves the local counter on.
+func (r *revisions) reach(revision uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	raise(&r.applied, revision)
+}
+
 func raise(n *atomic.Uint64, to uint64) {
 	if n.Load() < to {
 		n.Store(to)

@@ -40,10 +40,16 @@ func (c *Cache[V]) Set(ctx context.Context, key string, item Item[V]) error {
 	if err != nil {
 		return err
 	}
-	if !c.place(key, r, weight) {
-		return c.dropFromStore(key)
+	return c.storeSet(ctx, key, r, c.place(key, r, weight))
+}
+
+// storeSet writes a value that was set to the store. Where that does not come
+// about, what the store has from before goes.
+func (c *Cache[V]) storeSet(ctx context.Context, key string, r *record[V], keep bool) error {
+	if c.o.Store == nil || keep && c.keepInStore(key, r) == nil {
+		return nil
 	}
-	return c.keepInStore(key, r)
+	return c.deletions.await(ctx, c.deleteBehind(c.goneNow(key)))
 }
 
 // written is the record of a value that is here without a load.
@@ -106,7 +112,7 @@ func (c *Cache[V]) setEverywhere(ctx context.Context, setter Setter, key string,
 	if err := guard("Coordinator", func() error { return lease.Fill(ctx, record) }); err != nil {
 		return fmt.Errorf("%w: the owner has not taken the value: %w", ErrNotAcknowledged, err)
 	}
-	return c.keepInStore(key, r)
+	return c.storeSet(ctx, key, r, true)
 }
 
 // owns reports whether this process is the one that others ask for a key.
@@ -114,9 +120,9 @@ func (c *Cache[V]) owns(key string) bool { return c.keeper == nil || c.keeper.Ow
 
 // Expire makes the values of keys stale now: StaleFor and StaleOnError count
 // from this moment. A value that is being loaded is stale when it lands. With a
-// Coordinator it is a Purge with Target.Soft, and ends as one does.
+// Coordinator or a Store it is a Purge with Target.Soft, and ends as one does.
 func (c *Cache[V]) Expire(ctx context.Context, keys ...string) error {
-	if c.o.Coordinator != nil {
+	if c.o.Coordinator != nil || c.o.Store != nil {
 		return c.Purge(ctx, Target{Keys: keys, Soft: true})
 	}
 	for _, key := range keys {

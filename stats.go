@@ -10,28 +10,31 @@ import (
 // Stats are counts since the cache was made, and gauges of now. Counts are
 // exact; they are read one after another, not in one instant.
 type Stats struct {
-	Hits        uint64 // answered by a fresh value
-	StaleHits   uint64 // answered by a stale value
-	Misses      uint64 // calls that began a load, or were refused one
-	Joins       uint64 // calls that parked on another's load
-	Loads       uint64 // calls of the loader, retries included
-	Flights     uint64 // loads begun, refreshes included, whatever answered them
-	Refreshes   uint64 // flights behind a value
-	EarlyDraws  uint64 // of these, by XFetch
-	Failures    uint64 // flights that ended in an error
-	Timeouts    uint64 // of these, at their deadline
-	Panics      uint64 // of these, by a panic or Goexit
-	Retries     uint64
-	Abandoned   uint64 // flights cancelled because nobody waited
-	Shares      uint64 // outcomes not kept: Share, invalidated, or without room
-	Passes      uint64
-	NotModified uint64
-	RemoteHits  uint64 // flights answered by another process
-	StoreHits   uint64 // flights answered by the store
-	StoreErrors uint64
-	Refused     uint64 // calls and refreshes that met a limit
-	Paused      uint64 // calls answered with the last failure
-	Cycles      uint64
+	Hits         uint64 // answered by a fresh value
+	StaleHits    uint64 // answered by a stale value
+	Misses       uint64 // calls that began a load, or were refused one
+	Joins        uint64 // calls that parked on another's load
+	Loads        uint64 // calls of the loader, retries included
+	Flights      uint64 // loads begun, refreshes included, whatever answered them
+	Refreshes    uint64 // flights behind a value
+	EarlyDraws   uint64 // of these, by XFetch
+	Failures     uint64 // flights that ended in an error
+	Timeouts     uint64 // of these, at their deadline
+	Panics       uint64 // of these, by a panic or Goexit
+	Retries      uint64
+	Abandoned    uint64 // flights cancelled because nobody waited
+	Shares       uint64 // outcomes not kept: Share, invalidated, or without room
+	Passes       uint64
+	NotModified  uint64
+	RemoteHits   uint64 // flights answered by another process
+	StoreHits    uint64 // flights answered by the store
+	StoreErrors  uint64 // calls of the store that failed, and records that could not be decoded
+	StoreGets    uint64 // calls of the store
+	StorePuts    uint64
+	StoreDeletes uint64 // what waited together is one
+	Refused      uint64 // calls and refreshes that met a limit
+	Paused       uint64 // calls answered with the last failure
+	Cycles       uint64
 
 	Evictions       uint64
 	Invalidations   uint64 // calls, or messages of a coordinator, soft ones included
@@ -51,6 +54,7 @@ type Stats struct {
 	Running       int // loads whose goroutine has not returned
 	Waiters       int
 	Zombies       int // of Running, those past their deadline
+	StorePending  int // invalidations that the store has not taken yet
 
 	// LoadTimes counts flights by how long they took: LoadTimes[i] those below
 	// LoadTimeBounds()[i] and not below the bound before; the last one has no
@@ -81,6 +85,7 @@ type counters struct {
 	staleHits, misses, joins, loads, flights, refreshes, earlyDraws counter
 	failures, timeouts, panics, retries, abandoned, shares, passes  counter
 	notModified, remoteHits, storeHits, storeErrors                 counter
+	storeGets, storePuts, storeDeletes                              counter
 	refused, paused, cycles, invalidations, detached, zombieResults counter
 	loadTimes                                                       [loadTimeBuckets + 1]counter
 	loadNanos                                                       counter

@@ -3,6 +3,7 @@ package corral
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -21,11 +22,17 @@ import (
 //	    if that has changed by the time it is written.
 //	T4. What an invalidation concerns is deleted behind it, in the order of
 //	    revisions; who invalidates waits for that in this process (deletions).
+//	T5. While the store has not taken one of these, it is neither read nor written.
+//	T6. A refresh looks into the store, too: another process may have refreshed
+//	    the value. It takes what is fresh, and younger than what is here.
 
 // fromStore answers a flight with a value that an earlier run left. A record
 // whose times have passed is kept in the entry for validation and for failures,
 // and the flight goes on: then it reports false.
 func (c *Cache[V]) fromStore(f *flight[V]) bool {
+	if c.deletions.pending() { // T5
+		return false
+	}
 	record, err := c.getFromStore(f.ctx, f.key)
 	if err != nil {
 		c.storeFailed(f.key, err)
@@ -48,13 +55,16 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 	}
 	if r.revision < known || c.o.Coordinator != nil && r.revision > c.rules.applied.Load() { // T2
 		closeBody(record)
-		if record.Body == nil {
+		if record.Body == nil && f.previous == nil {
 			f.previous = r // its source may confirm it
 		}
 		return false
 	}
-	now := c.now()
-	state := judge(now, r.expiry, c.windowsOf(r), c.draw)
+	state := judge(c.now(), r.expiry, c.windowsOf(r), c.draw)
+	if f.previous != nil && (state > early || !younger(r, f.previous)) { // T6
+		closeBody(record)
+		return false
+	}
 	if state > stale || state == stale && f.noStale {
 		closeBody(record)
 		if record.Body == nil {
@@ -68,6 +78,12 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 	return true
 }
 
+// storeResolution is how much younger a record must be to be another than the
+// one that is here: its age has passed through a clock of the store's.
+const storeResolution = 100 * time.Millisecond
+
+func younger[V any](a, b *record[V]) bool { return a.born-b.born > int64(storeResolution) }
+
 // keepInStore writes a kept value to the store. The rule of revisions is
 // checked before and after the write, and what became invalid between is
 // deleted. Writers of one key take turns, and one whose value has been
@@ -75,6 +91,9 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 func (c *Cache[V]) keepInStore(key string, r *record[V]) error {
 	if c.o.Store == nil {
 		return nil
+	}
+	if c.deletions.pending() { // T5
+		return errStoreBehind
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
 	defer cancel()
@@ -101,11 +120,12 @@ func (c *Cache[V]) keepInStore(key string, r *record[V]) error {
 		record.Body = reader
 		record.BodySize, _ = reader.Len()
 	}
+	c.n.storePuts.inc()
 	if err := c.callStore(ctx, func(ctx context.Context) error { return c.o.Store.Put(ctx, key, record) }); err != nil {
 		return c.storeFailed(key, err)
 	}
 	if !c.rules.untouchedElsewhere(key, r.slots(), r.revision, forever) {
-		return c.deleteFromStore(ctx, c.goneNow(key))
+		c.deleteBehind(c.goneNow(key))
 	}
 	return nil
 }
@@ -121,40 +141,17 @@ func (c *Cache[V]) newest(key string, r *record[V]) bool {
 	return c.rules.untouchedElsewhere(key, r.slots(), r.revision, forever)
 }
 
-// dropFromStore takes an older value of a key out of the store, because a newer
-// one is not kept.
-func (c *Cache[V]) dropFromStore(key string) error {
-	if c.o.Store == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
-	defer cancel()
-	return c.deleteFromStore(ctx, c.goneNow(key))
-}
-
-// goneNow is an invalidation of one key in the store alone, with a revision
-// above that of every record there is: a number of the local counter's, which
-// then is nobody else's.
+// goneNow takes what the store has of a key out. Its revision is above that of
+// every record there is, for a store that goes by it: a number of the local
+// counter's, which then is nobody else's.
 func (c *Cache[V]) goneNow(key string) Invalidation {
-	gone := Invalidation{Target: Target{Keys: []string{key}}}
+	gone := Invalidation{Target: Target{Keys: []string{key}}, Forget: true}
 	if c.o.Coordinator != nil {
 		gone.Revision = c.rules.applied.Load() + 1
 	} else {
 		gone.Revision = c.rules.apply(Invalidation{}).Revision
 	}
 	return gone
-}
-
-func (c *Cache[V]) deleteFromStore(ctx context.Context, inv Invalidation) error {
-	err := c.callStore(ctx, func(ctx context.Context) error { return c.o.Store.Delete(ctx, inv) })
-	if err != nil {
-		key := ""
-		if len(inv.Keys) > 0 {
-			key = inv.Keys[0]
-		}
-		return c.storeFailed(key, err)
-	}
-	return nil
 }
 
 // getFromStore asks the store, for StoreTimeout. A record that comes later is
@@ -165,6 +162,7 @@ func (c *Cache[V]) getFromStore(ctx context.Context, key string) (*Record, error
 		cancel(fmt.Errorf("corral: the store has not answered for %v", c.o.StoreTimeout))
 	})
 	defer timer.Stop()
+	c.n.storeGets.inc()
 	var record *Record
 	answered := make(chan struct{})
 	err := c.callStore(ctx, func(ctx context.Context) error {
@@ -179,6 +177,8 @@ func (c *Cache[V]) getFromStore(ctx context.Context, key string) (*Record, error
 	})
 	select {
 	case <-answered:
+		if err == nil {
+		}
 		return record, err
 	default:
 		return nil, err
@@ -206,9 +206,28 @@ func (c *Cache[V]) callStore(ctx context.Context, call func(context.Context) err
 	}
 }
 
+// storeNewsPause is how often a store that fails is logged.
+const storeNewsPause = time.Minute
+
+// storeNews is what was said of the store last, so that an outage is a line in
+// the log, not one for each load. Guarded by mu.
+type storeNews struct {
+	mu       sync.Mutex
+	failures int       // since the last line
+	said     time.Time // when that was
+}
+
+// storeFailed counts and tells a failure, and logs the first and one a minute.
 func (c *Cache[V]) storeFailed(key string, err error) error {
 	c.n.storeErrors.inc()
 	c.tell(EventStoreFailed, nil, key, err)
-	c.warn("the store failed", key, err)
+	n := &c.storeNews
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failures++
+	if now := time.Now(); n.said.IsZero() || now.Sub(n.said) >= storeNewsPause {
+		c.warn("the store failed: it is done without", key, fmt.Errorf("%w (%d failures since the last line)", err, n.failures))
+		n.failures, n.said = 0, now
+	}
 	return err
 }
