@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"internal/unasked":     {},
 	"internal/authority":   {},
 	"internal/localserver": {},
+	"internal/ramdir":      {},
 	"internal/stored":      {""},
 	"corraltest":           {""},
 	"metrics/prom":         {"", "upstream"},

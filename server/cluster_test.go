@@ -22,6 +22,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/httpcache"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 // soon is how long a test waits for what must come.
@@ -101,7 +102,7 @@ func startFleet(t *testing.T, answer http.HandlerFunc, settings ...string) *flee
 		c := valid(t)
 		for name, value := range map[string]string{
 			"origin": f.origin.URL, "node.name": string(rune('a' + i)), "cluster.listen": addresses[i], "cluster.peers": strings.Join(addresses, ","),
-			"cluster.dir": t.TempDir(), "cluster.new": "on", "listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0",
+			"cluster.dir": ramdir.Dir(t, ramdir.Member), "cluster.new": "on", "listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0",
 		} {
 			set(t, &c, name, value)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/codec"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 func TestThreeNodesComputeAColdKeyOnce(t *testing.T) {
@@ -77,7 +78,7 @@ func TestThreeNodesRunTheirOwnEtcd(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), soon)
 			defer cancel()
 			n, err := Join(ctx, Config{
-				Name: string(rune('a' + i)), Listen: address, Peers: addresses, Dir: t.TempDir(), New: true,
+				Name: string(rune('a' + i)), Listen: address, Peers: addresses, Dir: ramdir.Dir(t, 3*ramdir.Member), New: true,
 				Partitions: 16, Log: logFor(t, address),
 			})
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/codec"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 // soon is how long a test waits for what must come; it fails after that.
@@ -62,7 +63,7 @@ func startEtcd(t testing.TB) string {
 	t.Helper()
 	peer := freeAddress(t)
 	s, err := etcd.Start(t.Context(), etcd.Embedded{
-		Dir: t.TempDir(), Name: "m", Peer: peer, Client: freeAddress(t),
+		Dir: ramdir.Dir(t, ramdir.Member), Name: "m", Peer: peer, Client: freeAddress(t),
 		Members: map[string]string{"m": peer}, New: true, Token: "test", Log: logFor(t, "etcd"),
 	})
 	if err != nil {

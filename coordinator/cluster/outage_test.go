@@ -16,6 +16,7 @@ import (
 	"github.com/corralcache/corral/codec"
 	"github.com/corralcache/corral/coordinator/cluster/core"
 	"github.com/corralcache/corral/coordinator/cluster/internal/etcd"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 // startMember is startEtcd, of a member that can be stopped and started again.
@@ -23,7 +24,7 @@ func startMember(t testing.TB, quota int64) (endpoint string, stop, start func()
 	t.Helper()
 	peer := freeAddress(t)
 	config := etcd.Embedded{
-		Dir: t.TempDir(), Name: "m", Peer: peer, Client: freeAddress(t),
+		Dir: ramdir.Dir(t, ramdir.Member), Name: "m", Peer: peer, Client: freeAddress(t),
 		Members: map[string]string{"m": peer}, New: true, Token: "test", Log: logFor(t, "etcd"), Quota: quota,
 	}
 	var s *etcd.Server

@@ -24,6 +24,7 @@ import (
 	"github.com/corralcache/corral/coordinator/cluster/internal/identity"
 	"github.com/corralcache/corral/coordinator/cluster/internal/peer"
 	"github.com/corralcache/corral/internal/authority"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 func newAuthority(t *testing.T, name string) *authority.Authority {
@@ -92,7 +93,7 @@ func newFleet(t *testing.T, size int, secure bool, issuer *authority.Authority) 
 	for i, address := range peers {
 		log := new(logged)
 		config := Config{
-			Name: string(rune('a' + i)), Listen: address, Peers: peers, Dir: t.TempDir(), New: true, Partitions: 32,
+			Name: string(rune('a' + i)), Listen: address, Peers: peers, Dir: ramdir.Dir(t, 3*ramdir.Member), New: true, Partitions: 32,
 			Log: slog.New(slog.NewTextHandler(log, nil)),
 		}
 		if secure {

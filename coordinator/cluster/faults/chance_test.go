@@ -96,7 +96,7 @@ func (g *game) drain(n *node) {
 // level fails the test if a process has come to use more and more. What it used
 // while it warmed up does not count; of the rest, the medians of the first and the
 // second half are compared.
-func (r *report) level(t *testing.T, name string, weights []faults.Weight) {
+func (r *report) level(t testing.TB, name string, weights []faults.Weight) {
 	t.Helper()
 	rest := weights[len(weights)/3:]
 	if len(rest) < 6 {

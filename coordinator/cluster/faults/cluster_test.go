@@ -6,17 +6,19 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/corralcache/corral/coordinator/cluster/faults"
+	"github.com/corralcache/corral/internal/ramdir"
 )
 
 const (
 	// patience is for how long callers wait, if a test says nothing else.
 	patience = 20 * time.Second
 	// soon is for how long a test waits for what must come.
-	soon = 30 * time.Second
+	soon = 60 * time.Second
 	// lease is L, of nodes with an embedded etcd; guard is g.
 	lease = 2 * time.Second
 	guard = 100 * time.Millisecond
@@ -48,9 +50,9 @@ func rounds(short, full int) int {
 
 // A cluster is real processes and their origin.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
-	on      func(t *testing.T, name string) hosts
+	on      func(t testing.TB, name string) hosts
 	origin  *origin
 	nodes   []*node
 	voters  int
@@ -58,6 +60,7 @@ type cluster struct {
 	stores  bool   // nodes keep values on disk
 	program string // of nodes; empty: this version's
 	keys    int    // made so far
+	undo    func() // ends what a round that is given up has begun; nil: nothing
 }
 
 // A node stays the same over its lives.
@@ -71,6 +74,7 @@ type node struct {
 	votes   bool   // etcd runs in it
 	program string // its next life's; empty: the cluster's
 	host    hosts
+	struck  atomic.Bool // in this round it was killed, stopped, cut off or closed
 }
 
 // hosts is where nodes run: on loopback, or each in a network namespace.
@@ -81,12 +85,12 @@ type hosts interface {
 }
 
 // start begins a cluster of a, b, c … and waits until it is whole.
-func start(t *testing.T, count int, on func(t *testing.T, name string) hosts, options ...func(*cluster)) *cluster {
+func start(t testing.TB, count int, on func(t testing.TB, name string) hosts, options ...func(*cluster)) *cluster {
 	t.Helper()
 	if testing.Short() || underRace {
 		t.Skip("real processes: they have a line of their own in make test, with no other tests beside them and nothing here for the race detector to see")
 	}
-	c := &cluster{t: t, dir: t.TempDir(), on: on, origin: newOrigin(t), voters: 3}
+	c := &cluster{t: t, dir: ramdir.Dir(t, 6*ramdir.Member), on: on, origin: newOrigin(t), voters: 3}
 	for _, option := range options {
 		option(c)
 	}
@@ -263,7 +267,7 @@ func (n *node) get(key string, callers int) *pending {
 }
 
 // await waits until something holds.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(soon); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -13,7 +13,7 @@ import (
 func TestAFlightSurvivesTheDeathOfItsOwner(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F1")
-	for range rounds(3, 21) {
+	c.trials(r, rounds(3, 21), func(t testing.TB, _ int) {
 		owner := c.follower() // the leader of etcd is another row
 		others := c.others(owner)
 		keys := c.keysOf(owner, 4)
@@ -47,7 +47,7 @@ func TestAFlightSurvivesTheDeathOfItsOwner(t *testing.T) {
 			r.charge(c.origin.calls(key), 1)
 		}
 		restart(c, r, owner)
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("owned again", 5*time.Second)
 }
@@ -79,7 +79,7 @@ func restart(c *cluster, r *report, n *node) {
 func TestAnOwnerThatIsRestartedAtOnceOwnsAtOnce(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F1, restarted at once")
-	for range rounds(3, 21) {
+	c.trials(r, rounds(3, 21), func(t testing.TB, _ int) {
 		owner := c.follower()
 		others := c.others(owner)
 		keys := c.keysOf(owner, 2)
@@ -107,7 +107,7 @@ func TestAnOwnerThatIsRestartedAtOnceOwnsAtOnce(t *testing.T) {
 		owner.awaitServing()
 		r.took("serves again", time.Since(began))
 		c.awaitWhole()
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("owned again", 5*time.Second)
 }
@@ -116,7 +116,7 @@ func TestAnOwnerThatIsRestartedAtOnceOwnsAtOnce(t *testing.T) {
 func TestTheDeathOfAComputingNodeCostsOneCallAKey(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F2")
-	for round := range rounds(2, 15) {
+	c.trials(r, rounds(2, 15), func(t testing.TB, round int) {
 		holder := c.follower()
 		others := c.others(holder)
 		keys := c.keysOf(others[round%2], 5)
@@ -148,7 +148,7 @@ func TestTheDeathOfAComputingNodeCostsOneCallAKey(t *testing.T) {
 			r.charge(c.origin.calls(key), 2)
 		}
 		restart(c, r, holder)
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("computed anew", 8*time.Second)
 }

@@ -9,10 +9,13 @@ import (
 
 // F0.
 func TestTenThousandCallersOnAllNodesCostOneCall(t *testing.T) {
-	const crowd = 10_000
+	crowd := 3_000
+	if soak {
+		crowd = 10_000
+	}
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F0")
-	for round := range rounds(5, 50) {
+	c.trials(r, rounds(5, 50), func(t testing.TB, round int) {
 		key := c.keyOf(c.nodes[round%3])
 		release := c.origin.hold(key)
 		var asked []*pending
@@ -28,7 +31,7 @@ func TestTenThousandCallersOnAllNodesCostOneCall(t *testing.T) {
 			r.took("slowest caller, load of 150 ms", a.Slowest)
 		}
 		r.charge(c.origin.calls(key), 1)
-	}
+	})
 	r.wantNoErrors()
 }
 
@@ -36,7 +39,7 @@ func TestTenThousandCallersOnAllNodesCostOneCall(t *testing.T) {
 func TestAFlightGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F11")
-	for round := range rounds(6, 30) {
+	c.trials(r, rounds(6, 30), func(t testing.TB, round int) {
 		// The first caller is at another node than the owner, the others anywhere.
 		owner, first := c.nodes[round%3], c.nodes[(round+1)%3]
 		key := c.keyOf(owner)
@@ -51,6 +54,6 @@ func TestAFlightGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 		release()
 		r.answered(key, 1, stays.must(t))
 		r.charge(c.origin.calls(key), 1)
-	}
+	})
 	r.wantNoErrors()
 }

@@ -16,7 +16,7 @@ import (
 func TestANodeThatWasDownGivesNothingOldFromItsDisk(t *testing.T) {
 	c := start(t, 3, onLoopback, withStores)
 	r := newReport(t, "F12b")
-	for round := range rounds(3, 21) {
+	c.trials(r, rounds(3, 21), func(t testing.TB, round int) {
 		n := c.nodes[round%3]
 		others := c.others(n)
 		group := func(name string) []string { return c.keysBelow(fmt.Sprintf("%s%d/", name, round), n, 5) }
@@ -50,7 +50,7 @@ func TestANodeThatWasDownGivesNothingOldFromItsDisk(t *testing.T) {
 				r.charge(c.origin.calls(key), 1)
 			}
 		}
-	}
+	})
 	r.wantNoErrors()
 }
 

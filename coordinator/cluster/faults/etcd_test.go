@@ -11,7 +11,7 @@ import (
 func TestTheOtherNodesKeepTheirLeasesWhenTheLeaderOfEtcdIsKilled(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F3")
-	for range rounds(2, 15) {
+	c.trials(r, rounds(2, 15), func(t testing.TB, _ int) {
 		leads := c.leader()
 		others := c.others(leads)
 		lapses := others[0].look().Lapses + others[1].look().Lapses
@@ -52,7 +52,7 @@ func TestTheOtherNodesKeepTheirLeasesWhenTheLeaderOfEtcdIsKilled(t *testing.T) {
 			t.Errorf("leases of the other nodes ran out %d times", now-lapses)
 		}
 		restart(c, r, leads)
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("owned again", 8*time.Second)
 }
@@ -62,7 +62,7 @@ func TestTheOtherNodesKeepTheirLeasesWhenTheLeaderOfEtcdIsKilled(t *testing.T) {
 func TestNothingIsGrantedWithoutAQuorumOfEtcd(t *testing.T) {
 	c := start(t, 5, onLoopback)
 	r := newReport(t, "F4")
-	for range rounds(1, 7) {
+	c.trials(r, rounds(1, 7), func(t testing.TB, _ int) {
 		stopped, living := c.nodes[1:3], c.others(c.nodes[1:3]...)
 		flying := c.keyOf(living[0])
 		release := c.origin.hold(flying)
@@ -88,7 +88,7 @@ func TestNothingIsGrantedWithoutAQuorumOfEtcd(t *testing.T) {
 		}
 		back := time.Now()
 		for _, call := range c.origin.calls("k") {
-			if call.began.After(without.Add(lease)) && call.began.Before(back) {
+			if call.began.After(without.Add(lease+r.machine.late())) && call.began.Before(back) {
 				r.extra++
 				t.Errorf("granted without a lease, %v after etcd had lost its quorum: %v", call.began.Sub(without), call)
 			}
@@ -97,7 +97,7 @@ func TestNothingIsGrantedWithoutAQuorumOfEtcd(t *testing.T) {
 			if len(c.origin.calls(trip.key)) > 1 {
 				r.charge(c.origin.calls(trip.key), 1)
 			}
-			if trip.sent.After(without.Add(lease)) && !trip.failed() {
+			if trip.sent.After(without.Add(lease+r.machine.late())) && !trip.failed() {
 				t.Errorf("node %s answered %q, asked for %v after the quorum was lost: %v", trip.node, trip.key, trip.sent.Sub(without), trip.answer.Values)
 			}
 		}
@@ -108,7 +108,7 @@ func TestNothingIsGrantedWithoutAQuorumOfEtcd(t *testing.T) {
 			r.answered(flying, 1, p.must(t))
 		}
 		r.charge(c.origin.calls(flying), 1)
-	}
+	})
 	r.wantNoErrors() // of those who had asked before
 	r.wantWithin("whole again after the quorum", 15*time.Second)
 }

@@ -31,6 +31,7 @@ type game struct {
 	rate float64             // of reads, per second and node
 
 	stop    chan struct{}
+	over    func() // stops writing, and waits for everybody's answers
 	writing sync.WaitGroup
 	writes  int // of the one who writes
 
@@ -89,6 +90,11 @@ func (g *game) play(n *node) {
 
 // begin lets all nodes read, and writes.
 func (g *game) begin() {
+	g.over = sync.OnceFunc(func() {
+		close(g.stop)
+		g.writing.Wait()
+	})
+	g.c.undo = g.over
 	for _, n := range g.c.nodes {
 		g.play(n)
 	}
@@ -112,8 +118,7 @@ func (g *game) begin() {
 
 // end rests, and waits for everybody's answers.
 func (g *game) end() {
-	close(g.stop)
-	g.writing.Wait()
+	g.over()
 	for _, n := range g.c.nodes {
 		n.send(faults.Command{Do: faults.Rest, Patience: 2 * patience}).must(g.c.t)
 	}
@@ -219,7 +224,7 @@ func (g *game) note(kind opKind, node string, keys []string, versions []int, cal
 
 // judge holds what was played against the register, and returns the number of
 // operations.
-func (g *game) judge(t *testing.T, r *report) (operations int) {
+func (g *game) judge(t testing.TB, r *report) (operations int) {
 	t.Helper()
 	for _, h := range g.histories(t, r) {
 		operations += len(h.ops)
@@ -233,7 +238,7 @@ func (g *game) judge(t *testing.T, r *report) (operations int) {
 }
 
 // histories are what was played, by key.
-func (g *game) histories(t *testing.T, r *report) (all []*history) {
+func (g *game) histories(t testing.TB, r *report) (all []*history) {
 	t.Helper()
 	calls := g.c.origin.byKey(g.name)
 	for key, all := range calls {
@@ -255,7 +260,7 @@ func (g *game) histories(t *testing.T, r *report) (all []*history) {
 }
 
 // read takes in what a node was given. What it computed stands at the origin.
-func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]call) {
+func (g *game) read(t testing.TB, r *report, from playFile, calls map[string][]call) {
 	t.Helper()
 	file, err := os.Open(from.path)
 	if err != nil {
@@ -277,7 +282,7 @@ func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]c
 		computed := slices.ContainsFunc(calls[read.Key], func(c call) bool { return c.number == number && c.version == version }) ||
 			number == 0 && slices.ContainsFunc(g.ops[read.Key], func(o op) bool { return o.kind == opSet && o.version == version })
 		if !ok || key != read.Key || !computed {
-			t.Errorf("node %s gave for %q what nobody has computed or set for it: %q", from.node, read.Key, read.Value)
+			gravely(t, "node %s gave for %q what nobody has computed or set for it: %q", from.node, read.Key, read.Value)
 			continue
 		}
 		g.ops[key] = append(g.ops[key], op{kind: opRead, version: version, node: from.node, number: number, call: read.Call, ret: read.Return})
@@ -286,7 +291,7 @@ func (g *game) read(t *testing.T, r *report, from playFile, calls map[string][]c
 
 // linear fails the test if a history is not one of a register, and says where it
 // is drawn.
-func (r *report) linear(t *testing.T, h *history) {
+func (r *report) linear(t testing.TB, h *history) {
 	t.Helper()
 	if stale := h.stale(); len(stale) > 0 {
 		r.stale += len(stale)
@@ -294,11 +299,11 @@ func (r *report) linear(t *testing.T, h *history) {
 		if err != nil {
 			t.Errorf("draw the history: %v", err)
 		}
-		t.Errorf("%q: %d stale reads, the first: %v (Porcupine: %s); the picture and the transcript are in %s", h.key, len(stale), stale[0], result, dir)
+		gravely(t, "%q: %d stale reads, the first: %v (Porcupine: %s); the picture and the transcript are in %s", h.key, len(stale), stale[0], result, dir)
 		return
 	}
 	if result := h.linearizable(); result != porcupine.Ok {
 		r.stale++
-		t.Errorf("%q: Porcupine says %s of %d operations, and no read is older than an acknowledged invalidation", h.key, result, len(h.ops))
+		gravely(t, "%q: Porcupine says %s of %d operations, and no read is older than an acknowledged invalidation", h.key, result, len(h.ops))
 	}
 }

@@ -22,23 +22,24 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 	if soak {
 		wanted, rate = 1_000_000, 1500
 	}
-	operations := 0
-	for round := 0; operations < wanted && !t.Failed(); round++ {
-		g := c.newGame(rate)
-		g.begin()
-		time.Sleep(time.Second)
-		g.kill(c.anyone(), round%2 == 0)
-		g.pause(c.anyone(), briefly())
-		g.pause(c.anyone(), long())
-		if cuts {
-			all := partitions()
-			g.part(all[(2*round)%len(all)])
-			g.part(all[(2*round+3)%len(all)])
-		}
-		g.end()
-		operations += g.judge(t, r)
+	for round := 0; r.operations < wanted && !t.Failed(); round++ {
+		c.trials(r, 1, func(t testing.TB, _ int) {
+			g := c.newGame(rate)
+			g.begin()
+			time.Sleep(time.Second)
+			g.kill(c.anyone(), round%2 == 0)
+			g.pause(c.anyone(), briefly())
+			g.pause(c.anyone(), long())
+			if cuts {
+				all := partitions()
+				g.part(all[(2*round)%len(all)])
+				g.part(all[(2*round+3)%len(all)])
+			}
+			g.end()
+			r.operations += g.judge(t, r)
+		})
 	}
-	r.note("%d operations; acknowledged were %v, unknown %d", operations, r.acked, r.unknown)
+	r.note("%d operations; acknowledged were %v, unknown %d", r.operations, r.acked, r.unknown)
 	for _, word := range []string{faults.Invalidate, faults.InvalidateTag, faults.InvalidateAll, faults.Set} {
 		if r.acked[word] == 0 {
 			t.Errorf("acknowledged were %v: no %q", r.acked, word)
@@ -48,7 +49,7 @@ func TestEveryKeyIsARegisterWhateverFails(t *testing.T) {
 
 // startWherePartitionsAre is five nodes in namespaces, or on loopback, where they
 // cannot be cut off.
-func startWherePartitionsAre(t *testing.T, options ...func(*cluster)) (c *cluster, cuts bool) {
+func startWherePartitionsAre(t testing.TB, options ...func(*cluster)) (c *cluster, cuts bool) {
 	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil || os.Getuid() != 0 {
 		t.Log("without root and nftables: nodes are killed and stopped, and not cut off")

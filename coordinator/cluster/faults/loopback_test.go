@@ -13,7 +13,7 @@ type loopback struct{ peer, etcdPeer, etcdClient int }
 
 var nextPort = 15_000 + os.Getpid()%4_000
 
-func onLoopback(t *testing.T, _ string) hosts {
+func onLoopback(t testing.TB, _ string) hosts {
 	t.Helper()
 	free := func() int {
 		for {
@@ -35,7 +35,7 @@ func (l loopback) etcd(string) string {
 }
 
 // shortDir is one whose name fits into a socket's address.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cf-")
 	if err != nil {

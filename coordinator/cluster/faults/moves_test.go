@@ -17,7 +17,7 @@ func TestARollingRestartUnderLoadAddsLittleToAnyRequest(t *testing.T) {
 		t.Run(where.name, func(t *testing.T) {
 			c := start(t, 3, onLoopback, where.options...)
 			r := newReport(t, "F8, under load, "+where.name)
-			for range rounds(1, 10) {
+			c.trials(r, rounds(1, 10), func(t testing.TB, _ int) {
 				warm, s := c.warm(r), c.steady()
 				time.Sleep(500 * time.Millisecond)
 				for _, n := range c.nodes {
@@ -31,7 +31,7 @@ func TestARollingRestartUnderLoadAddsLittleToAnyRequest(t *testing.T) {
 				}
 				time.Sleep(500 * time.Millisecond)
 				s.end(t, r)
-			}
+			})
 			r.wantNoErrors()
 			r.wantWithin("added to a request", generously(time.Second))
 		})
@@ -51,9 +51,8 @@ func generously(bound time.Duration) time.Duration {
 func TestPlannedMovesCostNothingAndMoveLittle(t *testing.T) {
 	c := start(t, 3, onLoopback, withEtcd)
 	r := newReport(t, "F9")
-	s := c.steady()
-	for range rounds(1, 10) {
-		before, warm := c.owners(), c.warm(r)
+	c.trials(r, rounds(1, 10), func(t testing.TB, _ int) {
+		before, warm, s := c.owners(), c.warm(r), c.steady()
 		joins := c.add()
 		joins.begin()
 		c.awaitWhole()
@@ -74,8 +73,8 @@ func TestPlannedMovesCostNothingAndMoveLittle(t *testing.T) {
 		r.moved(before, c.owners(), owned(before, joins))
 		c.stillWarm(r, warm)
 		time.Sleep(300 * time.Millisecond)
-	}
-	s.end(t, r)
+		s.end(t, r)
+	})
 	r.wantNoErrors()
 	r.wantWithin("added to a request", generously(300*time.Millisecond))
 	r.note("%d partitions moved, the least is %d", r.moves, r.leastMoves)

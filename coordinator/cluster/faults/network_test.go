@@ -20,14 +20,14 @@ const (
 // A network is one namespace a node, and one with a bridge between them. Nothing
 // of it is in the namespace of the machine.
 type network struct {
-	t      *testing.T
+	t      testing.TB
 	prefix string // of the namespaces' names; has the process in it
 }
 
 const namespacePrefix = "corral-faults-"
 
 // newNetwork begins one, or skips the test where that may not be.
-func newNetwork(t *testing.T) *network {
+func newNetwork(t testing.TB) *network {
 	t.Helper()
 	if testing.Short() || underRace {
 		t.Skip("see start")
@@ -50,7 +50,7 @@ func newNetwork(t *testing.T) *network {
 }
 
 // bridged is a network whose nodes are on a bridge.
-func bridged(t *testing.T) *network {
+func bridged(t testing.TB) *network {
 	t.Helper()
 	w := newNetwork(t)
 	w.add("hub")
@@ -91,7 +91,7 @@ func (w *network) run(command ...string) {
 }
 
 // host makes a node's namespace.
-func (w *network) host(_ *testing.T, name string) hosts {
+func (w *network) host(_ testing.TB, name string) hosts {
 	w.t.Helper()
 	h := namespace{network: w, name: w.prefix + name, ip: fmt.Sprintf("10.77.0.%d", name[0]-'a'+1)}
 	w.add(name)
@@ -122,6 +122,7 @@ type cut struct {
 
 // drop makes a node's namespace drop packets, instead of what it dropped before.
 func (n *node) drop(cuts ...cut) {
+	n.struck.Store(true)
 	h := n.host.(namespace)
 	rules := "table inet faults\ndelete table inet faults\ntable inet faults {\n"
 	for _, direction := range []string{"in", "out"} {

@@ -51,7 +51,7 @@ func (c *call) String() string {
 	return fmt.Sprintf("#%d %q v%d by %s/%s at %s, %s", c.number, c.key, c.version, c.node, c.nodeCall, c.began.Format("05.000"), end)
 }
 
-func newOrigin(t *testing.T) *origin {
+func newOrigin(t testing.TB) *origin {
 	t.Helper()
 	o := &origin{socket: filepath.Join(shortDir(t), "origin"), versions: map[string]int{}, gates: map[string]chan struct{}{}}
 	listener, err := net.Listen("unix", o.socket)
@@ -119,9 +119,21 @@ func (o *origin) hold(key string) (release func()) {
 	return sync.OnceFunc(func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		if o.gates[key] == gate {
+			delete(o.gates, key)
+			close(gate)
+		}
+	})
+}
+
+// releaseAll lets all calls end that wait.
+func (o *origin) releaseAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, gate := range o.gates {
 		delete(o.gates, key)
 		close(gate)
-	})
+	}
 }
 
 // change gives a key its next version.
@@ -165,7 +177,7 @@ func (o *origin) calls(prefix string) (all []call) {
 }
 
 // awaitCalls waits until that many calls for a key have begun.
-func (o *origin) awaitCalls(t *testing.T, key string, count int) {
+func (o *origin) awaitCalls(t testing.TB, key string, count int) {
 	t.Helper()
 	await(t, fmt.Sprintf("%d calls for %q", count, key), func() bool { return len(o.calls(key)) >= count })
 }

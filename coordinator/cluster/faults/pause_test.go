@@ -21,9 +21,9 @@ func TestAnOwnerThatWakesGivesNobodyWhatItRemembers(t *testing.T) {
 		t.Run(fmt.Sprint(pause), func(t *testing.T) {
 			c := start(t, 3, onLoopback)
 			r := newReport(t, "F5, "+pause.String())
-			for round := range rounds(2, 7) {
+			c.trials(r, rounds(2, 7), func(_ testing.TB, round int) {
 				c.standStill(r, c.nodes[round%3], pause)
-			}
+			})
 			r.wantNoErrors()
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -58,8 +59,9 @@ type process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 
-	served chan struct{} // closed once it serves
-	ended  chan struct{} // closed once it has ended
+	served  chan struct{} // closed once it serves
+	ended   chan struct{} // closed once it has ended
+	closing atomic.Bool   // it was told to leave
 
 	mu      sync.Mutex
 	last    int
@@ -140,12 +142,31 @@ func (p *process) listen(out io.Reader) {
 }
 
 // signal sends one to the process.
-func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+func (p *process) signal(s syscall.Signal) {
+	p.node.struck.Store(true)
+	_ = p.cmd.Process.Signal(s)
+}
 
 // kill is kill -9, and waits for the end.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.ended
+}
+
+// cure undoes what was done to a node.
+func (n *node) cure() {
+	if _, apart := n.host.(namespace); apart {
+		n.drop()
+	}
+	n.signal(syscall.SIGCONT)
+	if n.closing.Load() {
+		<-n.ended // which it bounds itself
+	}
+	select {
+	case <-n.ended:
+		n.begin()
+	default:
+	}
 }
 
 // A pending is a command that has been sent.
@@ -162,6 +183,10 @@ func (n *node) send(command faults.Command) *pending {
 	n.living.Lock()
 	p := n.process
 	n.living.Unlock()
+	if command.Do == faults.Close {
+		n.struck.Store(true)
+		p.closing.Store(true)
+	}
 	if command.Patience == 0 {
 		command.Patience = patience
 	}
@@ -197,7 +222,7 @@ func (p *pending) wait() (a faults.Answer, ok bool) {
 }
 
 // must is the answer, and the end of the test if there is none.
-func (p *pending) must(t *testing.T) faults.Answer {
+func (p *pending) must(t testing.TB) faults.Answer {
 	t.Helper()
 	a, ok := p.wait()
 	if !ok {

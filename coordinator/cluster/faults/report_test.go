@@ -13,31 +13,42 @@ import (
 // A report is what a test says of its row: what was asked, what it cost, and how
 // long things took.
 type report struct {
-	t            *testing.T
-	row          string // of the table, and after a comma what of it
-	failed       bool   // known in the end
+	t       testing.TB
+	row     string // of the table, and after a comma what of it
+	failed  bool   // known in the end
+	machine machine
+	tally
+}
+
+// A tally is what is counted; that of a void round is not.
+type tally struct {
 	asked, extra int
 	errors       int
 	errorTexts   map[string]int
-	late         time.Duration // of this process at worst, read in the end
-	refused      int           // callers of a node without a lease, which says so
+	refused      int // callers of a node without a lease, which says so
 	stale        int
 	acked        map[string]int // invalidations, by word
 	unknown      int            // and those whose outcome nobody knows, which were repeated
 	again        int            // computations of values whose owner had changed
+	operations   int            // that were judged as a history
 	moves        int            // of partitions
 	leastMoves   int            // that there had to be
+	void         int            // rounds
 	notes        []string
 	names        []string
 	times        map[string][]time.Duration
 }
 
+func newTally() tally {
+	return tally{errorTexts: map[string]int{}, acked: map[string]int{}, times: map[string][]time.Duration{}}
+}
+
 func newReport(t *testing.T, row string) *report {
-	r := &report{t: t, row: row, errorTexts: map[string]int{}, acked: map[string]int{}, times: map[string][]time.Duration{}}
+	r := &report{t: t, row: row, tally: newTally()}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		r.lateness(stop)
+		r.machine.watch(stop)
 	}()
 	t.Cleanup(func() {
 		close(stop)
@@ -45,20 +56,6 @@ func newReport(t *testing.T, row string) *report {
 		r.print()
 	})
 	return r
-}
-
-// lateness measures by how much this process is late at worst: that of a machine
-// with too much to do, on which nodes lose their leases too.
-func (r *report) lateness(stop <-chan struct{}) {
-	const every = 20 * time.Millisecond
-	for due := time.Now().Add(every); ; due = time.Now().Add(every) {
-		select {
-		case <-time.After(time.Until(due)):
-			r.late = max(r.late, time.Since(due))
-		case <-stop:
-			return
-		}
-	}
 }
 
 // took notes how long something took.
@@ -81,10 +78,10 @@ func (r *report) answered(key string, version int, a faults.Answer) {
 		r.asked += count
 		gotKey, got, _, ok := parseValue(text)
 		if !ok || gotKey != key {
-			r.t.Errorf("callers of %q were given %q", key, text)
+			gravely(r.t, "callers of %q were given %q", key, text)
 		} else if got < version {
 			r.stale += count
-			r.t.Errorf("%d callers of %q were given version %d after %d was valid", count, key, got, version)
+			gravely(r.t, "%d callers of %q were given version %d after %d was valid", count, key, got, version)
 		}
 	}
 	for text, count := range a.Errors {
@@ -135,8 +132,11 @@ func (r *report) print() {
 	if r.again > 0 {
 		fmt.Fprintf(&b, "\n  %d values were asked for once they had landed and their owner had changed", r.again)
 	}
-	if r.late > lease/4 {
-		fmt.Fprintf(&b, "\n  this machine was up to %v late: on one so busy nodes lose their leases", r.late.Round(time.Millisecond))
+	if r.void > 0 {
+		fmt.Fprintf(&b, "\n  %d rounds were void, for want of processors or of a disk, and were made again", r.void)
+	}
+	if late := r.machine.late(); late > lease/4 {
+		fmt.Fprintf(&b, "\n  this machine was up to %v late: on one so busy nodes lose their leases", late.Round(time.Millisecond))
 	}
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "\n  %s", note)

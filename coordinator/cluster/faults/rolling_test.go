@@ -12,11 +12,11 @@ import (
 func TestARollingRestartCostsNothing(t *testing.T) {
 	c := start(t, 3, onLoopback)
 	r := newReport(t, "F8")
-	for round := range rounds(3, 30) {
+	c.trials(r, rounds(3, 30), func(_ testing.TB, round int) {
 		warm := c.warm(r)
 		c.roll(r, c.nodes[round%3])
 		c.stillWarm(r, warm)
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("a cold key", 3*time.Second)
 }

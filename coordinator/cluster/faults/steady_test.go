@@ -60,7 +60,7 @@ func (n *node) rest() {
 }
 
 // end rests everywhere, and judges what was asked.
-func (s *steady) end(t *testing.T, r *report) {
+func (s *steady) end(t testing.TB, r *report) {
 	t.Helper()
 	for _, n := range s.c.nodes {
 		n.rest()
@@ -93,7 +93,7 @@ func (s *steady) end(t *testing.T, r *report) {
 const mostAgain = 1000
 
 // read counts what a node was told, and how long it waited besides the load.
-func (s *steady) read(t *testing.T, r *report, from playFile, calls map[string][]call) {
+func (s *steady) read(t testing.TB, r *report, from playFile, calls map[string][]call) {
 	t.Helper()
 	file, err := os.Open(from.path)
 	if err != nil {

@@ -62,12 +62,13 @@ func sumOf(row string) *report {
 			continue
 		}
 		if sum == nil {
-			sum = &report{row: row, times: map[string][]time.Duration{}}
+			sum = &report{row: row, tally: newTally()}
 		}
 		sum.failed = sum.failed || r.failed
 		sum.asked, sum.extra, sum.errors = sum.asked+r.asked, sum.extra+r.extra, sum.errors+r.errors
 		sum.refused, sum.stale = sum.refused+r.refused, sum.stale+r.stale
-		sum.late = max(sum.late, r.late)
+		sum.void += r.void
+		sum.machine.worst = max(sum.machine.worst, r.machine.worst)
 		sum.notes = append(sum.notes, r.notes...)
 		for _, name := range r.names {
 			if sum.times[name] == nil {
@@ -85,8 +86,11 @@ func (r *report) seen() string {
 	if r.refused > 0 {
 		said = append(said, fmt.Sprintf("%d refused without a lease", r.refused))
 	}
-	if r.late > lease/4 {
-		said = append(said, fmt.Sprintf("this machine was up to %v late", r.late.Round(time.Millisecond)))
+	if r.void > 0 {
+		said = append(said, fmt.Sprintf("%d rounds void for want of processors", r.void))
+	}
+	if late := r.machine.late(); late > lease/4 {
+		said = append(said, fmt.Sprintf("this machine was up to %v late", late.Round(time.Millisecond)))
 	}
 	said = append(said, r.notes...)
 	for _, name := range r.names {

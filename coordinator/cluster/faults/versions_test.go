@@ -51,7 +51,7 @@ func TestAnUpdateNodeByNodeCostsNothing(t *testing.T) {
 	}
 	c := start(t, 3, onLoopback, func(c *cluster) { c.program = path })
 	r := newReport(t, "F18")
-	for range rounds(1, 4) {
+	c.trials(r, rounds(1, 4), func(testing.TB, int) {
 		for _, program := range []string{"", path} {
 			for _, n := range c.nodes {
 				n.program = program
@@ -59,7 +59,7 @@ func TestAnUpdateNodeByNodeCostsNothing(t *testing.T) {
 				c.heardEverywhere(r)
 			}
 		}
-	}
+	})
 	r.wantNoErrors()
 	r.wantWithin("a cold key", 3*time.Second)
 }

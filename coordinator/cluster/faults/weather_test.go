@@ -31,7 +31,7 @@ type sky struct {
 const packetSize = 2048
 
 // host makes a node's namespace.
-func (s *sky) host(t *testing.T, name string) hosts {
+func (s *sky) host(t testing.TB, name string) hosts {
 	t.Helper()
 	w := s.network
 	h := namespace{network: w, name: w.prefix + name, ip: fmt.Sprintf("10.77.0.%d", name[0]-'a'+1)}
