@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,6 +14,12 @@ type Post struct {
 	ID    int64  `json:"id"`
 	Title string `json:"title"`
 	Likes int64  `json:"likes"`
+}
+
+// A List is what is cached.
+type List struct {
+	Posts []Post    `json:"posts"`
+	AsOf  time.Time `json:"as_of"` // when the query began
 }
 
 // posts is the table of posts, in PostgreSQL.
@@ -46,25 +53,31 @@ const popular = `
 	LIMIT 10`
 
 // topTen is the slow query.
-func (p *posts) topTen(ctx context.Context) ([]Post, error) {
+func (p *posts) topTen(ctx context.Context) (List, error) {
+	list := List{AsOf: time.Now()}
 	rows, err := p.pool.Query(ctx, popular)
-	if err != nil {
-		return nil, fmt.Errorf("read the top ten: %w", err)
+	if err == nil {
+		list.Posts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Post])
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Post])
+	if err != nil {
+		return List{}, fmt.Errorf("read the top ten: %w", err)
+	}
+	return list, nil
 }
 
 // seed makes the tables, with a thousand posts and so many likes, of which the
 // first posts have more.
 func (p *posts) seed(ctx context.Context, likes int) error {
-	_, err := p.pool.Exec(ctx, fmt.Sprintf(`
+	if _, err := p.pool.Exec(ctx, fmt.Sprintf(`
 		DROP TABLE IF EXISTS posts, likes;
 		CREATE TABLE posts (id bigint PRIMARY KEY, title text NOT NULL);
 		CREATE TABLE likes (post bigint NOT NULL, at timestamptz NOT NULL);
 		INSERT INTO posts SELECT n, 'Post no. ' || n FROM generate_series(1, 1000) AS n;
 		INSERT INTO likes
 			SELECT 1 + floor(1000 * (n / %[1]d.0) ^ 2), now() - n %% 60 * interval '3 hours'
-			FROM generate_series(0, %[1]d - 1) AS n;
-		ANALYZE posts, likes;`, likes))
+			FROM generate_series(0, %[1]d - 1) AS n;`, likes)); err != nil {
+		return err
+	}
+	_, err := p.pool.Exec(ctx, "VACUUM ANALYZE posts, likes")
 	return err
 }

@@ -11,16 +11,16 @@ import (
 // must not end because its caller has left.
 func (s *service) singleFlight() strategy {
 	var flights singleflight.Group
-	return func(ctx context.Context) ([]Post, error) {
+	return func(ctx context.Context) (List, error) {
 		done := flights.DoChan(key, func() (any, error) {
 			return s.cacheAside(context.WithoutCancel(ctx))
 		})
 		select {
 		case result := <-done:
-			list, _ := result.Val.([]Post)
+			list, _ := result.Val.(List)
 			return list, result.Err
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return List{}, ctx.Err()
 		}
 	}
 }

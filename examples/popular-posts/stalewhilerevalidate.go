@@ -15,11 +15,11 @@ const staleFor = time.Minute
 // while one caller, who has the lock, has it read anew. Nobody waits at an
 // expiry, and everybody is told what is out of date. A list that is not there
 // yet, or that nobody wanted for a while, is asked for by everybody.
-func (s *service) staleWhileRevalidate(ctx context.Context) ([]Post, error) {
+func (s *service) staleWhileRevalidate(ctx context.Context) (List, error) {
 	var kept timed
 	found, err := s.get(ctx, &kept)
 	if err != nil {
-		return nil, err
+		return List{}, err
 	}
 	if !found {
 		return s.revalidate(ctx)
@@ -29,7 +29,7 @@ func (s *service) staleWhileRevalidate(ctx context.Context) ([]Post, error) {
 		if err == nil {
 			go s.refresh(context.WithoutCancel(ctx))
 		} else if !rueidis.IsRedisNil(err) {
-			return nil, err
+			return List{}, err
 		}
 	}
 	return kept.List, nil
@@ -45,10 +45,10 @@ func (s *service) refresh(ctx context.Context) {
 	}
 }
 
-func (s *service) revalidate(ctx context.Context) ([]Post, error) {
+func (s *service) revalidate(ctx context.Context) (List, error) {
 	list, err := s.query(ctx)
 	if err != nil {
-		return nil, err
+		return List{}, err
 	}
 	return list, s.set(ctx, timed{List: list, Until: time.Now().Add(s.ttl)}, s.ttl+staleFor)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,33 +14,36 @@ import (
 const key = "posts:popular"
 
 // A strategy gives the list, out of the cache or from the query.
-type strategy func(ctx context.Context) ([]Post, error)
+type strategy func(ctx context.Context) (List, error)
 
 // A service has what strategies are made of.
 type service struct {
 	redis rueidis.Client
-	query func(context.Context) ([]Post, error) // slow
-	ttl   time.Duration                         // how old the list may be
+	query func(context.Context) (List, error) // slow
+	ttl   time.Duration                       // how old the list may be
 }
 
-// strategies are all that -strategy knows. Each is in a file of its name.
-func (s *service) strategies() map[string]strategy {
-	return map[string]strategy{
-		"cache-aside":            s.cacheAside,
-		"tutorial-lock":          s.tutorialLock,
-		"xfetch":                 s.xfetch,
-		"stale-while-revalidate": s.staleWhileRevalidate,
-		"single-flight":          s.singleFlight(),
-	}
-}
+// strategies are the names that -strategy knows. Each is in a file of its name.
+var strategies = []string{"cache-aside", "tutorial-lock", "xfetch", "stale-while-revalidate", "single-flight"}
 
-// choose finds a strategy by its name.
-func (s *service) choose(name string) (strategy, error) {
-	all := s.strategies()
-	if chosen, ok := all[name]; ok {
-		return chosen, nil
+// choose gives a strategy by its name, and what ends it.
+func (s *service) choose(name string) (list strategy, end func(), err error) {
+	end = func() {}
+	switch name {
+	case "cache-aside":
+		list = s.cacheAside
+	case "tutorial-lock":
+		list = s.tutorialLock
+	case "xfetch":
+		list = s.xfetch
+	case "stale-while-revalidate":
+		list = s.staleWhileRevalidate
+	case "single-flight":
+		list = s.singleFlight()
+	default:
+		err = fmt.Errorf("-strategy is %q: set one of %s", name, strings.Join(strategies, ", "))
 	}
-	return nil, fmt.Errorf("-strategy is %q: set one of %s", name, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	return list, end, err
 }
 
 // get reads what is under key from Redis into value, and reports whether there
@@ -65,10 +66,10 @@ func (s *service) set(ctx context.Context, value any, ttl time.Duration) error {
 }
 
 // queryAndSet runs the query and keeps what it gave for the service's TTL.
-func (s *service) queryAndSet(ctx context.Context) ([]Post, error) {
+func (s *service) queryAndSet(ctx context.Context) (List, error) {
 	list, err := s.query(ctx)
 	if err != nil {
-		return nil, err
+		return List{}, err
 	}
 	return list, s.set(ctx, list, s.ttl)
 }

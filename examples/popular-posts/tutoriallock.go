@@ -19,10 +19,10 @@ var unlock = rueidis.NewLuaScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then
 // tutorialLock lets one caller ask the database, and all others sleep and look
 // again. They look often, which Redis pays for, or seldom, which they pay for
 // themselves: on average they sleep half a pause longer than they have to.
-func (s *service) tutorialLock(ctx context.Context) ([]Post, error) {
+func (s *service) tutorialLock(ctx context.Context) (List, error) {
 	token := rand.Text()
 	for {
-		var list []Post
+		var list List
 		if found, err := s.get(ctx, &list); found || err != nil {
 			return list, err
 		}
@@ -31,19 +31,19 @@ func (s *service) tutorialLock(ctx context.Context) ([]Post, error) {
 			return s.locked(ctx, token)
 		}
 		if !rueidis.IsRedisNil(err) {
-			return nil, err
+			return List{}, err
 		}
 		select {
 		case <-time.After(lockPause):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return List{}, ctx.Err()
 		}
 	}
 }
 
 // locked is what the holder of the lock does: look once more, since another may
 // have written before the lock was free, and ask the database.
-func (s *service) locked(ctx context.Context, token string) ([]Post, error) {
+func (s *service) locked(ctx context.Context, token string) (List, error) {
 	defer unlock.Exec(context.WithoutCancel(ctx), s.redis, []string{key + ":lock"}, []string{token})
 	return s.cacheAside(ctx)
 }
