@@ -10,15 +10,22 @@ SOAKTIME ?= 10m
 SEEDS    ?= 10000
 SEED     ?=
 BREAK    ?=
+POSTS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-smoke soak docs
+.PHONY: help run popular-posts build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-smoke soak docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start corral serve before a demo shop and show a stampede (NODES=3: a cluster; ORIGIN=http://... for your own)
 	@scripts/run $(if $(ORIGIN),--origin "$(ORIGIN)") $(if $(NODES),--nodes "$(NODES)")
+
+popular-posts: ## What strategies of caching cost PostgreSQL and Redis under 1,000 callers (POSTS="-strategies xfetch,corral")
+	@scripts/need redis-server postgres
+	cd examples && $(GO) build -buildvcs=false -o ../bin/popular-posts ./popular-posts
+	cd examples && $(GO) build -buildvcs=false -o ../bin/popular-posts-stampede ./popular-posts/stampede
+	@bin/popular-posts-stampede $(POSTS)
 
 build: ## Build bin/corral
 	@mkdir -p bin
