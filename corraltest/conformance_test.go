@@ -1,7 +1,11 @@
 package corraltest_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/corralcache/corral"
@@ -10,14 +14,69 @@ import (
 
 func TestTheStoreConforms(t *testing.T) {
 	open := func(*testing.T) corral.Store { return &corraltest.Store{} }
-	t.Run("in virtual time", func(t *testing.T) { corraltest.TestStore(t, open, corraltest.VirtualTime()) })
-	t.Run("in real time", func(t *testing.T) { corraltest.TestStore(t, open) })
+	options := []corraltest.Option{corraltest.Weak(corraltest.TakesLatePuts), reopening}
+	t.Run("in virtual time", func(t *testing.T) {
+		corraltest.TestStore(t, open, append(options, corraltest.VirtualTime())...)
+	})
+	t.Run("in real time", func(t *testing.T) { corraltest.TestStore(t, open, options...) })
+}
+
+// reopening gives a store in memory back: it has not been away.
+var reopening = corraltest.Reopening(func(_ *testing.T, store corral.Store) corral.Store { return store })
+
+func TestAStoreThatRemembersDeletesConforms(t *testing.T) {
+	corraltest.TestStore(t, func(*testing.T) corral.Store { return &remembering{} }, corraltest.VirtualTime(), reopening)
+}
+
+// remembering is a store that takes no late puts.
+type remembering struct {
+	corraltest.Store
+	mu      sync.Mutex
+	deletes []corral.Invalidation
+}
+
+func (s *remembering) Put(ctx context.Context, key string, record *corral.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, inv := range s.deletes {
+		if inv.Revision > record.Revision && concerns(inv.Target, key, record.Tags) {
+			return ctx.Err()
+		}
+	}
+	return s.Store.Put(ctx, key, record)
+}
+
+func (s *remembering) Delete(ctx context.Context, inv corral.Invalidation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.Store.Delete(ctx, inv); err != nil {
+		return err
+	}
+	if !inv.Forget {
+		s.deletes = append(s.deletes, inv)
+	}
+	return nil
+}
+
+func (s *remembering) Bind(sequence string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stat, _ := s.Stat(context.Background()); stat.Sequence != sequence {
+		s.deletes = nil
+	}
+	return s.Store.Bind(sequence)
+}
+
+func concerns(target corral.Target, key string, tags []string) bool {
+	return target.All || slices.Contains(target.Keys, key) ||
+		slices.ContainsFunc(target.Prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) ||
+		slices.ContainsFunc(target.Tags, func(tag string) bool { return slices.Contains(tags, tag) })
 }
 
 func TestATrapThatIsNotSprungChangesNothing(t *testing.T) {
 	corraltest.TestStore(t, func(*testing.T) corral.Store {
 		return corraltest.FailNth(1_000_000, corraltest.Fails).Store(&corraltest.Store{})
-	}, corraltest.VirtualTime())
+	}, corraltest.VirtualTime(), corraltest.Weak(corraltest.TakesLatePuts))
 	corraltest.TestCoordinator(t, func(t *testing.T, n int) []corral.Coordinator {
 		trapped := processes(t, n)
 		for i := range trapped {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,9 +90,12 @@ var wrongStores = map[string]func(corral.Store) corral.Store{
 		}}
 	},
 	"stops the clock": func(s corral.Store) corral.Store {
+		var mu sync.Mutex
 		ages := map[string]time.Duration{}
 		return storeFuncs{Store: s, get: func(ctx context.Context, key string) (*corral.Record, error) {
 			record, err := s.Get(ctx, key)
+			mu.Lock()
+			defer mu.Unlock()
 			if record != nil {
 				if age, ok := ages[key]; ok {
 					record.Age = age
@@ -322,7 +326,10 @@ var wrongCoordinators = map[string]func(n int) []corral.Coordinator{
 func TestWrong(t *testing.T) {
 	name := os.Getenv("CORRALTEST_WRONG")
 	if store := wrongStores[name]; store != nil {
-		corraltest.TestStore(t, func(*testing.T) corral.Store { return store(&corraltest.Store{}) }, corraltest.VirtualTime())
+		corraltest.TestStore(t, func(*testing.T) corral.Store { return store(&corraltest.Store{}) }, corraltest.VirtualTime(), corraltest.Weak(corraltest.TakesLatePuts))
+	}
+	if store := wrongMemories[name]; store != nil {
+		corraltest.TestStore(t, func(*testing.T) corral.Store { return store(&remembering{}) }, corraltest.VirtualTime(), reopening)
 	}
 	if coordinators := wrongCoordinators[name]; coordinators != nil {
 		corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator { return coordinators(n) }, corraltest.VirtualTime())
@@ -332,6 +339,9 @@ func TestWrong(t *testing.T) {
 func TestTheSuitesCatchWhatIsWrong(t *testing.T) {
 	var names []string
 	for name := range wrongStores {
+		names = append(names, name)
+	}
+	for name := range wrongMemories {
 		names = append(names, name)
 	}
 	for name := range wrongCoordinators {

@@ -13,23 +13,25 @@ import (
 	"github.com/corralcache/corral"
 )
 
-// A Store keeps records in memory. It is Revisioned, streams bodies, and lets
-// nothing go but by Delete: a record whose windows have passed is still there,
+// A Store keeps records in memory. It is Revisioned, Bound and a Browser, streams
+// bodies, and lets nothing go but by Delete and Remove: a record whose windows have passed is still there,
 // with negative times. The zero value is empty and ready.
 //
-// It does not remember deletes: a record that is put after a Delete that
-// concerns it is there. To check for that is the writer's part.
+// It does not remember deletes (TakesLatePuts).
 type Store struct {
 	Log *Log // notes calls, as "store put a"; may be nil
 
 	mu       sync.Mutex
 	records  map[string]stored
 	revision uint64
+	sequence string
 }
 
 var (
 	_ corral.Store      = (*Store)(nil)
 	_ corral.Revisioned = (*Store)(nil)
+	_ corral.Bound      = (*Store)(nil)
+	_ corral.Browser    = (*Store)(nil)
 )
 
 // stored is a record as it was at an instant, its body apart.
@@ -101,11 +103,24 @@ func (s *Store) Delete(ctx context.Context, invalidation corral.Invalidation) er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, kept := range s.records {
-		if kept.record.Revision < invalidation.Revision && concerns(invalidation.Target, key, kept.record.Tags) {
+		if (invalidation.Forget || kept.record.Revision < invalidation.Revision) && concerns(invalidation.Target, key, kept.record.Tags) {
 			delete(s.records, key)
 		}
 	}
-	s.revision = max(s.revision, invalidation.Revision)
+	if !invalidation.Forget {
+		s.revision = max(s.revision, invalidation.Revision)
+	}
+	return nil
+}
+
+// Bind lets go of everything if it belongs to another sequence of revisions.
+func (s *Store) Bind(sequence string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sequence != sequence {
+		s.records, s.revision = nil, 0
+	}
+	s.sequence = sequence
 	return nil
 }
 

@@ -17,11 +17,12 @@ import (
 )
 
 // TestStore holds a Store to its contract. open makes an empty one, closed with
-// the test.
+// the test; one that is Bound is not bound yet. What is optional, a store that is
+// Revisioned, Bound or a Browser is held to as well.
 func TestStore(t *testing.T, open func(t *testing.T) corral.Store, options ...Option) {
 	s := newSuite(options)
 	run := func(name string, test func(t *testing.T, store corral.Store)) {
-		s.run(t, name, func(t *testing.T) { test(t, open(t)) })
+		s.run(t, name, func(t *testing.T) { test(t, bind(t, open(t), suiteSequence)) })
 	}
 	run("a key that was never put is nil without an error", func(t *testing.T, store corral.Store) {
 		if record, err := store.Get(deadline(t), "a"); record != nil || err != nil {
@@ -115,7 +116,18 @@ func TestStore(t *testing.T, open func(t *testing.T) corral.Store, options ...Op
 		remove(t, store, corral.Invalidation{Revision: 9, Target: corral.Target{Keys: []string{"a"}}})
 		want(9)
 	})
+	testLatePuts(s, run)
+	testForget(run)
+	testMany(s, run)
+	testBrowser(s, run)
+	if s.reopen != nil {
+		testReopening(s, run)
+	}
+	testBound(t, s, open)
 }
+
+// caseOf runs one case of a suite on a store of its own.
+type caseOf func(name string, test func(t *testing.T, store corral.Store))
 
 func everyFieldComesBack(t *testing.T, store corral.Store) {
 	want := corral.Record{
@@ -152,7 +164,10 @@ func durationsPass(t *testing.T, s suite, store corral.Store) {
 }
 
 func keysAreBytes(t *testing.T, store corral.Store) {
-	keys := []string{"a", "A", "a ", "a/b", "a//b", "../a", "a*", "a?", "\x00", "a\x00b", "a\nb", "ключ", "\xff\xfe", strings.Repeat("k", 8<<10)}
+	keys := []string{
+		"a", "A", "a ", "a/b", "a//b", "../a", "a*", "a?", "\x00", "a\x00b", "a\nb", "\r\n", "ключ", "\xff\xfe", "{", "}", "{}", "{a}", "{a}b", "b{a}", "}{",
+		"a:b", "$1", `a"b\`, strings.Repeat("k", 8<<10), strings.Repeat("k", 8<<10-1) + "l",
+	}
 	for i, key := range keys {
 		put(t, store, key, &corral.Record{Value: fmt.Append(nil, i), BodySize: -1, TTL: time.Hour})
 	}
@@ -169,18 +184,20 @@ func keysAreBytes(t *testing.T, store corral.Store) {
 
 func prefixesAreBytes(t *testing.T, store corral.Store) {
 	const gone = "under the prefix"
+	revision := uint64(1)
 	for _, row := range []struct{ prefix, key, what string }{
 		{"a/", "a/", gone}, {"a/", "a/b", gone}, {"a/", "a", ""}, {"a/", "A/b", ""}, {"a/", "b/a/", ""}, {"a/", "a//b", gone},
 		{"a*", "ab", ""}, {"a*", "a*b", gone}, {"a_", "ab", ""}, {"a%", "ab", ""}, {"[a]", "a", ""},
 		{"a\x00", "a\x00b", gone}, {"a\x00", "a", ""}, {"\xc3", "\xc3\xa9", gone}, {"\xff", "\xff\xff", gone}, {"\xff\xff", "\xff", ""},
 	} {
-		put(t, store, row.key, &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour})
-		remove(t, store, corral.Invalidation{Revision: 2, Target: corral.Target{Prefixes: []string{row.prefix}}})
+		put(t, store, row.key, &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour})
+		remove(t, store, corral.Invalidation{Revision: revision + 1, Target: corral.Target{Prefixes: []string{row.prefix}}})
 		record, err := store.Get(deadline(t), row.key)
 		if err != nil || (record == nil) != (row.what == gone) {
 			t.Errorf("after Delete of the prefix %q, Get %q gave %v, %v; want the record gone: %v", row.prefix, row.key, record, err, row.what == gone)
 		}
-		remove(t, store, corral.Invalidation{Revision: 3, Target: corral.Target{Keys: []string{row.key}}})
+		remove(t, store, corral.Invalidation{Revision: revision + 2, Target: corral.Target{Keys: []string{row.key}}})
+		revision += 2
 	}
 }
 
@@ -224,11 +241,12 @@ func bodiesComeBack(t *testing.T, store corral.Store) {
 }
 
 func deletesByTarget(t *testing.T, store corral.Store) {
+	revision := uint64(1)
 	fill := func() {
-		put(t, store, "a", &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour, Tags: []string{"x", "y"}})
-		put(t, store, "b", &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour, Tags: []string{"y"}})
-		put(t, store, "c", &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour})
-		put(t, store, "x", &corral.Record{BodySize: -1, Revision: 1, TTL: time.Hour})
+		put(t, store, "a", &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour, Tags: []string{"x", "y"}})
+		put(t, store, "b", &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour, Tags: []string{"y"}})
+		put(t, store, "c", &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour})
+		put(t, store, "x", &corral.Record{BodySize: -1, Revision: revision, TTL: time.Hour})
 	}
 	for _, row := range []struct {
 		target corral.Target
@@ -250,7 +268,8 @@ func deletesByTarget(t *testing.T, store corral.Store) {
 		{corral.Target{}, []string{"a", "b", "c", "x"}},
 	} {
 		fill()
-		remove(t, store, corral.Invalidation{Revision: 2, Target: row.target})
+		revision++
+		remove(t, store, corral.Invalidation{Revision: revision, Target: row.target})
 		wantKeys(t, store, row.left...)
 		if t.Failed() {
 			t.Fatalf("after Delete of %+v", row.target)
@@ -314,7 +333,7 @@ func wholeRecordsOnly(t *testing.T, store corral.Store) {
 	}
 	all.Go(func() {
 		for range rounds {
-			if err := store.Delete(ctx, corral.Invalidation{Revision: 1, Target: corral.Target{Keys: []string{"a"}}}); err != nil {
+			if err := store.Delete(ctx, corral.Invalidation{Revision: 1, Target: corral.Target{Keys: []string{"a"}}, Forget: true}); err != nil {
 				t.Errorf("Delete: %v", err)
 			}
 		}

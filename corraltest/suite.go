@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/corralcache/corral"
 )
 
 // An Option changes how a suite runs.
@@ -16,13 +18,26 @@ type Option func(*suite)
 // the contract speaks of time passing.
 func VirtualTime() Option { return func(s *suite) { s.virtual = true } }
 
+// Reopening says that a store survives its process, and how: reopen closes what
+// open or an earlier reopen gave, and opens anew what that has kept. It is not
+// bound yet. Cases that need it are run only with this option.
+func Reopening(reopen func(t *testing.T, store corral.Store) corral.Store) Option {
+	return func(s *suite) { s.reopen = reopen }
+}
+
+// LargestBody says how long a body a store takes, in bytes. Default 16 MiB.
+func LargestBody(bytes int64) Option { return func(s *suite) { s.largestBody = bytes } }
+
 // suite is how the cases of a conformance suite are run.
 type suite struct {
-	virtual bool
+	virtual     bool
+	weak        uint64 // a bit for each Weakness
+	reopen      func(t *testing.T, store corral.Store) corral.Store
+	largestBody int64
 }
 
 func newSuite(options []Option) suite {
-	var s suite
+	s := suite{largestBody: 16 << 20}
 	for _, option := range options {
 		option(&s)
 	}
