@@ -27,7 +27,7 @@ func (a *answer) hit(now time.Time) bool {
 	switch a.info.Source {
 	case corral.Remote:
 		return a.info.Age > now.Sub(a.from)
-	case corral.Hit:
+	case corral.Hit, corral.Stored:
 		return true
 	case corral.Stale:
 		return a.info.Err == nil || !a.f.asked.Load()
@@ -112,8 +112,12 @@ func (x *exchange) status(code int, a *answer) httpsem.Status {
 	return s
 }
 
-// remote is the detail of what another process of the cluster gave.
-const remote = "remote"
+// Details of what another process of the cluster gave, and of what an earlier one
+// left in the store.
+const (
+	remote = "remote"
+	stored = "store"
+)
 
 // told is what the answers of one second say of a response that is stored.
 type told struct {
@@ -141,13 +145,15 @@ func (x *exchange) tellHit(a *answer, age time.Duration) {
 	seconds := int64(math.Floor(a.info.TTL.Seconds()))
 	said := a.item.Value.tell(x.c.hitStatus, int64(age/time.Second), seconds)
 	x.header["Age"] = said.ages
-	if a.info.Err != nil || a.info.Source == corral.Remote || len(x.header["Cache-Status"]) > 0 {
+	if a.info.Err != nil || a.info.Source == corral.Remote || a.info.Source == corral.Stored || len(x.header["Cache-Status"]) > 0 {
 		s := httpsem.Status{Cache: x.c.Name, Hit: true, TTL: a.info.TTL, HasTTL: true}
 		switch {
 		case a.info.Err != nil:
 			_, s.Detail, _ = explain(a.info.Err)
 		case a.info.Source == corral.Remote:
 			s.Detail = remote
+		case a.info.Source == corral.Stored:
+			s.Detail = stored
 		}
 		x.tell(s)
 		return

@@ -93,18 +93,18 @@ func speaksH2C(h http.Header) bool {
 }
 
 // passed notes how an answer came about and ends what it makes invalid (RFC
-// 9111, section 4.4), before the client can have seen it. Where other processes
-// do not say in time that they have heard of that, the client is answered all
-// the same: what it asked for has been done, and it would ask again.
+// 9111, section 4.4), before the client can have seen it. Where other processes,
+// or the store, do not say in time that they have heard of that, the client is
+// answered all the same: what it asked for has been done, and it would ask again.
 func (x *exchange) passed(code int, header http.Header, status httpsem.Status) error {
 	err := x.invalidate(x.invalidated(code, header))
 	switch {
+	case errors.Is(err, corral.ErrStorePending):
+		status.Detail = "store-pending"
+		x.warn("the store does not know yet what a request changed, and is not read before it does: purge it once more if this process ends first", err)
 	case errors.Is(err, corral.ErrNotAcknowledged):
 		status.Detail = "not-invalidated"
-		if x.c.Logger != nil {
-			x.c.Logger.LogAttrs(x.r.Context(), slog.LevelWarn, "what a request changed may be answered from the cache until it expires: purge it",
-				slog.String("key", x.key.String()), slog.Any("error", err))
-		}
+		x.warn("what a request changed may be answered from the cache until it expires: purge it", err)
 	case err != nil:
 		return err
 	}
@@ -113,6 +113,13 @@ func (x *exchange) passed(code int, header http.Header, status httpsem.Status) e
 	}
 	x.tellIn(header, status)
 	return nil
+}
+
+// warn tells the log of what an operator may have to mend.
+func (x *exchange) warn(text string, err error) {
+	if x.c.Logger != nil {
+		x.c.Logger.LogAttrs(x.r.Context(), slog.LevelWarn, text, slog.String("key", x.key.String()), slog.Any("error", err))
+	}
 }
 
 // invalidate ends what is stored for addresses. It goes on when the client

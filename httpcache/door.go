@@ -47,7 +47,9 @@ type door struct {
 	closed  bool           // guarded by closing
 	reading sync.WaitGroup // goroutines of readOn and forget
 
-	forgetting map[string]bool // entries that forget is about; guarded by closing
+	forgetting map[string]bool    // entries that forget is about; guarded by closing
+	lifetime   context.Context    // of what forget begins
+	end        context.CancelFunc // ends it
 }
 
 // open makes the door of a valid configuration.
@@ -58,6 +60,7 @@ func (d *door) open(o Options) error {
 	c := newConfig(o)
 	d.config.Store(c)
 	d.load = c.longest()
+	d.lifetime, d.end = context.WithCancel(context.Background())
 	d.now = o.Now
 	if d.now == nil {
 		d.now = time.Now
@@ -70,7 +73,8 @@ func (d *door) open(o Options) error {
 		LoadTimeout: d.load, TailTimeout: c.TailTimeout, PassTTL: c.PassTTL,
 		MaxLoads: o.MaxLoads, MaxWaiters: o.MaxWaiters, MaxWaitersPerKey: o.MaxWaitersPerKey,
 		MaxKeyLen: c.MaxKeyBytes + maxParts + 1 + maxSelecting, Logger: o.Logger, Now: o.Now,
-		ContextValues: d.let, Coordinator: o.Coordinator, Codec: wire{},
+		ContextValues: d.let, Coordinator: o.Coordinator, MirrorBytes: o.MirrorBytes,
+		Store: o.Store, StoreTimeout: o.StoreTimeout, Codec: wire{},
 	})
 	if err != nil {
 		return fmt.Errorf("httpcache: %w", err)
@@ -100,14 +104,15 @@ func newTransport(o Options) *http.Transport {
 // running goes on under those it began with. What sizes the cache stays as it
 // is: MaxBytes, MaxObjectBytes of the Options, MaxKeyBytes, MaxLoads,
 // MaxWaiters, MaxWaitersPerKey and TailTimeout; so do Private, Name, Coordinator,
-// Logger and Now. A change of one of the first eight, or anything else that is
-// wrong, is an error, and changes nothing. What is stored stays as it was judged.
+// Store, StoreTimeout, MirrorBytes, Logger and Now. A change of one of the first
+// eight, or anything else that is wrong, is an error, and changes nothing. What is stored stays as it was judged.
 func (d *door) Reload(o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
 	old := d.config.Load()
 	o.Coordinator = old.Coordinator // rules ask it for their share of a rate
+	o.Store, o.StoreTimeout, o.MirrorBytes = old.Store, old.StoreTimeout, old.MirrorBytes
 	c := newConfig(o)
 	var errs []error
 	same := func(field string, was, is any) {
@@ -163,6 +168,7 @@ func (d *door) Close() error {
 	d.closing.Lock()
 	d.closed = true
 	d.closing.Unlock()
+	d.end()
 	err := d.cache.Close()
 	d.reading.Wait()
 	if c := d.config.Load(); c.owned != nil {
@@ -200,10 +206,10 @@ const (
 )
 
 // forget ends what is kept under a name, where no answer depends on it: for the
-// sake of memory, or so that the next request asks anew. Other processes hear of
-// it by and by.
+// sake of memory, or so that the next request asks anew. Other processes, and the
+// store, hear of it by and by.
 func (d *door) forget(name string) {
-	if d.config.Load().Coordinator == nil {
+	if c := d.config.Load(); c.Coordinator == nil && c.Store == nil {
 		d.cache.Invalidate(context.Background(), name) // which waits for nothing
 		return
 	}
@@ -217,7 +223,7 @@ func (d *door) forget(name string) {
 	}
 	d.forgetting[name] = true
 	d.reading.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), acknowledgeTimeout)
+		ctx, cancel := context.WithTimeout(d.lifetime, acknowledgeTimeout)
 		defer cancel()
 		d.cache.Invalidate(ctx, name)
 		d.closing.Lock()

@@ -95,6 +95,19 @@ type Options struct {
 	// happened when it has in each. They need the same Rules and limits. What
 	// Private keeps is for one user alone, and cannot have one. Default: none.
 	Coordinator corral.Coordinator
+	// Store is where answers survive the process: what it has that is fresh, or
+	// stale and may be given so, is not asked of the origin again. It belongs to
+	// this cache and to those of the same Name that it has the Coordinator in
+	// common with; with Private to one user alone. Whoever opened it closes it,
+	// after the cache. Default: none.
+	Store corral.Store
+	// StoreTimeout is how long a request waits for the store before it goes on
+	// without. Default 1 s.
+	StoreTimeout time.Duration
+	// MirrorBytes bounds, within MaxBytes, the copies of answers that another
+	// process owns, where the Coordinator is a corral.Keeper. Default: an eighth
+	// of MaxBytes.
+	MirrorBytes int64
 
 	// Logger receives failures of the origin, at level Warn. Default: none.
 	Logger *slog.Logger
@@ -120,6 +133,10 @@ func (o Options) Validate() error {
 	wrong(o.MaxKeyBytes < 0, "MaxKeyBytes", o.MaxKeyBytes, "set a number of bytes above 0, or 0 for the default")
 	wrong(o.LoadTimeout < 0, "LoadTimeout", o.LoadTimeout, "set a duration above 0, or 0 for the default")
 	wrong(o.TailTimeout < 0, "TailTimeout", o.TailTimeout, "set a duration above 0, or 0 for the default")
+	wrong(o.StoreTimeout < 0, "StoreTimeout", o.StoreTimeout, "set a duration above 0, or 0 for the default")
+	wrong(o.StoreTimeout > 0 && o.Store == nil, "StoreTimeout", o.StoreTimeout, "Store is nil: set it too")
+	wrong(o.MirrorBytes < 0 || o.MaxBytes > 0 && o.MirrorBytes > o.MaxBytes, "MirrorBytes", o.MirrorBytes, "set a number of bytes up to MaxBytes, or 0 for the default")
+	wrong(o.MirrorBytes > 0 && o.Coordinator == nil, "MirrorBytes", o.MirrorBytes, "Coordinator is nil, so that no other process owns anything: set it too")
 	for i, field := range o.TargetedFields {
 		wrong(!isToken(field), fmt.Sprintf("TargetedFields[%d]", i), fmt.Sprintf("%q", field), "write the name of a field, as CDN-Cache-Control")
 	}

@@ -445,6 +445,8 @@ var details = [][2]string{
 	{"overloaded", "503: over `max-waiters`, `max-waiters-per-key`, the limit of a rule or that of a pool of servers."},
 	{"unavailable", "503: no node of the cluster can answer for now."},
 	{"remote", "Another node of the cluster gave it: from its cache, or, with `collapsed`, when it had been fetched."},
+	{"store", "The store had it, from before a restart or from another process."},
+	{"store-pending", "The request changed something, and the store could not be told. It is told when it answers again, and not read before that."},
 	{"not-invalidated", "The request changed something, and not all nodes of the cluster have said that they know: what is stored of it may still be given."},
 	{"closing", "503: this server is stopping."},
 	{"only-if-cached", "504: not in the cache."},
