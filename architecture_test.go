@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"codec":                {""},
 	"store/disk":           {"", "internal/stored"},
 
+	"coordinator/redislock": {"", "internal/redisconn", "internal/stored"},
+
 	"coordinator/cluster":                   {"", "internal/placement", "coordinator/cluster/core", "coordinator/cluster/internal/etcd", "coordinator/cluster/internal/identity", "coordinator/cluster/internal/peer"},
 	"coordinator/cluster/core":              {"", "internal/placement"},
 	"coordinator/cluster/sim":               {"", "internal/placement", "coordinator/cluster/core"},

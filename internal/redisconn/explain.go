@@ -35,6 +35,7 @@ var (
 	ErrNoScript     = errors.New("redis: the server does not know the script")
 	ErrReplicas     = errors.New("redis: too few replicas have the write")
 	ErrClients      = errors.New("redis: the server has all the connections it takes")
+	ErrWrongType    = errors.New("redis: the key holds something of another type")
 	ErrRefused      = errors.New("redis: the server refuses the command")
 )
 
@@ -65,6 +66,7 @@ var said = []struct {
 	{"NOREPLICAS", ErrReplicas, "look at min-replicas-to-write and at the replicas"},
 	{"ERR max number of clients", ErrClients, "raise maxclients, or set Connections lower"},
 	{"ERR unknown command", ErrTooOld, "Redis 6.0 is the oldest that will do; rename-command hides commands too"},
+	{"WRONGTYPE", ErrWrongType, "something else writes under this prefix: give each its own"},
 	{"ERR DB index", ErrRefused, "the database does not exist: look at databases in redis.conf"},
 }
 
@@ -155,10 +157,22 @@ func (e explained) Error() string {
 
 func (e explained) Unwrap() []error { return []error{e.is, e.cause} }
 
+// RefusesWrites reports whether an error says that the server takes no writes at
+// the moment, while it may answer reads.
+func RefusesWrites(err error) bool {
+	err = Explain(err)
+	for _, is := range []error{ErrReadOnly, ErrFull, ErrDisk, ErrReplicas, ErrForbidden} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
+
 // Outage reports whether an error says that the server answers nobody at the
 // moment, as opposed to one command that it does not take, or to writes alone
-// that it does not take (ErrReadOnly, ErrFull, ErrDisk, ErrReplicas). A context
-// that its caller cancelled says nothing.
+// that it does not take (RefusesWrites). A context that its caller cancelled says
+// nothing.
 func Outage(err error) bool {
 	err = Explain(err)
 	for _, is := range []error{
