@@ -1,0 +1,274 @@
+package redislock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/internal/redisconn"
+)
+
+// maxPending is how many invalidations wait for a Redis that is away. One more,
+// and all of them become one of everything.
+const maxPending = 1024
+
+// touchBatch is how many keys are touched in one go.
+const touchBatch = 256
+
+// askAgain is how often an Invalidate looks itself who has applied it, and who
+// is gone.
+const askAgain = 250 * time.Millisecond
+
+// Invalidate ends what a target concerns, in Redis first and then everywhere,
+// and returns once every process that is there has applied it. One that does
+// not answer is waited for until it counts as gone, four seconds after it was
+// last heard of.
+//
+// While Redis is away the error is corral.ErrStorePending, which is an
+// ErrNotAcknowledged: what is in this process's memory is spent, and Redis is told
+// before this process reads from it again.
+func (c *Coordinator) Invalidate(ctx context.Context, target corral.Target) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
+	}
+	if up, _ := c.standing(ctx); !up {
+		return c.later(target, errors.New("redislock: Redis is away"))
+	}
+	revision, missing, err := c.tell(&target, "")
+	if err != nil {
+		return c.later(target, err)
+	}
+	return c.everywhere(ctx, revision, missing)
+}
+
+// Overwrite grants a lease for a key whatever is kept of it or under way, and
+// ends that by an invalidation.
+func (c *Coordinator) Overwrite(ctx context.Context, key string) (corral.Lease, uint64, error) {
+	if up, err := c.standing(ctx); !up {
+		return nil, 0, fmt.Errorf("%w: redislock: Redis is away: %w", corral.ErrNotAcknowledged, errors.Join(corral.ErrUnavailable, err))
+	}
+	token, sent := c.nextToken(), time.Now()
+	revision, missing, err := c.tell(&corral.Target{Keys: []string{key}}, token)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
+	}
+	granted := c.grant(key, token, 0, sent)
+	if err := c.everywhere(ctx, revision, missing); err != nil {
+		go granted.Abandon(c.ctx)
+		return nil, 0, err
+	}
+	return granted, revision, nil
+}
+
+// tell ends what Redis has under the target's keys, and then gives the target
+// its revision, by which all hear of it (L5). With a token, a lease of the key is
+// granted with it. missing are those who have not applied it yet, and until when
+// they count as there.
+func (c *Coordinator) tell(target *corral.Target, token string) (revision uint64, missing map[string]time.Time, err error) {
+	if err := c.touch(target.Keys, token); err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.conf.Timeout)
+	defer cancel()
+	c.mu.Lock()
+	heard := c.heard
+	c.mu.Unlock()
+	all := "0"
+	if target.All {
+		all = "1"
+	}
+	args := []string{c.me, decimal(heard), c.nextToken(), c.everybody(), all, strconv.Itoa(maxPrefixes), encodeTarget(target), strconv.Itoa(len(target.Tags))}
+	for _, tag := range target.Tags {
+		args = append(args, strconv.Itoa(int(slot(tag))))
+	}
+	reply, err := invalidateScript.on(ctx, c.client, c.global(), append(args, target.Prefixes...)...).ToArray()
+	c.note(err)
+	if err != nil {
+		return 0, nil, redisconn.Explain(err)
+	}
+	if len(reply) != 4 {
+		return 0, nil, errMessage
+	}
+	revision, err1 := reply[0].AsUint64()
+	anew, err2 := reply[1].AsInt64()
+	now, err3 := reply[2].AsInt64()
+	live, err4 := reply[3].AsStrSlice()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return 0, nil, err
+	}
+	missing = c.whoIsThere(revision, now, live)
+	if anew == 1 { // Redis has lost who is there: they notice within a presence
+		missing["?"] = time.Now().Add(presence)
+	}
+	return revision, missing, nil
+}
+
+// touch ends what Redis has under keys: values, pauses, and what leases will
+// come to. With a token it grants a lease of the one key in their place.
+func (c *Coordinator) touch(keys []string, token string) error {
+	c.mu.Lock()
+	known := decimal(c.heard)
+	c.mu.Unlock()
+	for len(keys) > 0 {
+		n := min(len(keys), touchBatch)
+		commands := make([]rueidis.Completed, n)
+		args := []string{c.channels(), token, micro(c.conf.Lease), known}
+		for i, key := range keys[:n] {
+			commands[i] = c.client.B().Evalsha().Sha1(touchScript.sha).Numkeys(1).Key(c.hash(key)...).Arg(args...).Build()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), c.conf.Timeout)
+		results := c.client.DoMulti(ctx, commands...)
+		cancel()
+		for i, result := range results {
+			err := redisconn.Explain(result.Error())
+			if errors.Is(err, redisconn.ErrNoScript) {
+				err = redisconn.Explain(c.call(touchScript, keys[i], args...).Error())
+			}
+			if err != nil {
+				c.note(err)
+				return err
+			}
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+// whoIsThere reads the processes that have not applied a revision, and until
+// when they count as there.
+func (c *Coordinator) whoIsThere(revision uint64, now int64, live []string) map[string]time.Time {
+	missing := map[string]time.Time{}
+	for i := 0; i+1 < len(live); i += 2 {
+		till, applied, _ := strings.Cut(live[i+1], " ")
+		deadline, err1 := strconv.ParseInt(till, 10, 64)
+		has, err2 := strconv.ParseUint(applied, 10, 64)
+		if err := errors.Join(err1, err2); err != nil || deadline <= now || has >= revision || live[i] == c.me {
+			continue
+		}
+		missing[live[i]] = time.Now().Add(time.Duration(deadline-now) * time.Microsecond)
+	}
+	missing[c.me] = time.Time{} // knows by itself
+	return missing
+}
+
+// await is an Invalidate that waits until its revision is applied.
+type await struct {
+	revision uint64
+	missing  map[string]time.Time
+	done     chan struct{} // closed when missing is empty
+}
+
+// appliedLocked notes up to where a process has applied.
+func (c *Coordinator) appliedLocked(process string, revision uint64) {
+	for a := range c.awaits {
+		if a.revision <= revision {
+			c.strikeLocked(a, process)
+		}
+	}
+}
+
+func (c *Coordinator) strikeLocked(a *await, process string) {
+	if _, known := a.missing[process]; !known {
+		return
+	}
+	if delete(a.missing, process); len(a.missing) == 0 {
+		close(a.done)
+	}
+}
+
+// everywhere waits until a revision is applied by everybody who is there.
+func (c *Coordinator) everywhere(ctx context.Context, revision uint64, missing map[string]time.Time) error {
+	a := &await{revision, missing, make(chan struct{})}
+	c.mu.Lock()
+	c.awaits[a] = struct{}{}
+	if c.applied >= revision {
+		c.strikeLocked(a, c.me)
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.awaits, a)
+	}()
+	ticker := time.NewTicker(askAgain)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.done:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%w: not every process has applied it yet: %w", corral.ErrNotAcknowledged, context.Cause(ctx))
+		case <-c.ctx.Done():
+			return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, errClosed)
+		case <-ticker.C:
+			c.look(ctx, a)
+		}
+	}
+}
+
+// look asks Redis who is still missing: a letter may be lost, and a process gone.
+func (c *Coordinator) look(ctx context.Context, a *await) {
+	ctx, cancel := context.WithTimeout(ctx, c.conf.Timeout)
+	defer cancel()
+	reply, err := liveScript.on(ctx, c.client, c.global()[3:]).ToArray()
+	if err != nil || len(reply) != 2 {
+		c.note(err)
+		return
+	}
+	now, err1 := reply[0].AsInt64()
+	live, err2 := reply[1].AsStrSlice()
+	if errors.Join(err1, err2) != nil {
+		return
+	}
+	there := c.whoIsThere(a.revision, now, live)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for process, till := range a.missing {
+		if _, still := there[process]; !still && time.Now().After(till) || process != c.me && !still && process != "?" {
+			c.strikeLocked(a, process)
+		}
+	}
+}
+
+// later keeps an invalidation for when Redis is back.
+func (c *Coordinator) later(target corral.Target, why error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) == maxPending {
+		c.pending = []corral.Target{{All: true}}
+	}
+	c.pending = append(c.pending, target)
+	select { // a session that stands tells it, too
+	case c.broken <- errPending:
+	default:
+	}
+	return fmt.Errorf("%w: %w", corral.ErrStorePending, why)
+}
+
+var errPending = errors.New("redislock: an invalidation was not taken")
+
+// tellPending tells Redis what was invalidated while it was away. What it does not
+// take stays.
+func (c *Coordinator) tellPending() error {
+	for {
+		c.mu.Lock()
+		if len(c.pending) == 0 {
+			c.mu.Unlock()
+			return nil
+		}
+		target := c.pending[0]
+		c.mu.Unlock()
+		if _, _, err := c.tell(&target, ""); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.pending = c.pending[1:]
+		c.mu.Unlock()
+	}
+}
