@@ -7,6 +7,8 @@
 //	xfetch                  ask before it expires, with a probability that grows
 //	stale-while-revalidate  hand out what has expired while one asks
 //	single-flight           cache-aside, once a process at a time
+//	corral                  Corral, with Redis as its coordinator
+//	corral-stale            the same, with Options.StaleFor
 //
 // Each is in a file of its name, as short as it is told elsewhere. Command
 // stampede, in the directory below, starts several processes of it and counts.
@@ -51,7 +53,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	listen := flags.String("listen", "127.0.0.1:8082", "`address` to listen on; port 0 takes a free one")
 	dsn := flags.String("postgres", "", "`DSN` of the database, as postgres://user@host:port/name")
 	redis := flags.String("redis", "127.0.0.1:6379", "`address` of Redis")
-	name := flags.String("strategy", "cache-aside", "how the list is cached")
+	name := flags.String("strategy", "corral", "how the list is cached")
 	ttl := flags.Duration("ttl", time.Minute, "how old the list may be")
 	seed := flags.Int("seed", 0, "make the tables anew with this `number` of likes, and end")
 	if err := flags.Parse(args); err != nil {
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		return fmt.Errorf("reach Redis at %s: %w", *redis, err)
 	}
 	defer client.Close()
-	s := &service{redis: client, query: posts.topTen, ttl: *ttl}
+	s := &service{address: *redis, redis: client, query: posts.topTen, ttl: *ttl}
 	list, end, err := s.choose(*name)
 	if err != nil {
 		return err

@@ -18,13 +18,14 @@ type strategy func(ctx context.Context) (List, error)
 
 // A service has what strategies are made of.
 type service struct {
-	redis rueidis.Client
-	query func(context.Context) (List, error) // slow
-	ttl   time.Duration                       // how old the list may be
+	address string // of Redis
+	redis   rueidis.Client
+	query   func(context.Context) (List, error) // slow
+	ttl     time.Duration                       // how old the list may be
 }
 
 // strategies are the names that -strategy knows. Each is in a file of its name.
-var strategies = []string{"cache-aside", "tutorial-lock", "xfetch", "stale-while-revalidate", "single-flight"}
+var strategies = []string{"cache-aside", "tutorial-lock", "xfetch", "stale-while-revalidate", "single-flight", "corral", "corral-stale"}
 
 // choose gives a strategy by its name, and what ends it.
 func (s *service) choose(name string) (list strategy, end func(), err error) {
@@ -40,6 +41,10 @@ func (s *service) choose(name string) (list strategy, end func(), err error) {
 		list = s.staleWhileRevalidate
 	case "single-flight":
 		list = s.singleFlight()
+	case "corral":
+		list, end, err = s.corral(0)
+	case "corral-stale":
+		list, end, err = s.corral(staleFor)
 	default:
 		err = fmt.Errorf("-strategy is %q: set one of %s", name, strings.Join(strategies, ", "))
 	}

@@ -46,7 +46,7 @@ func process(t *testing.T, redis *localserver.RedisServer, query func(context.Co
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &service{redis: client, query: query, ttl: time.Hour}
+	return &service{address: redis.Addr(), redis: client, query: query, ttl: time.Hour}
 }
 
 func (l List) equal(other List) bool {
@@ -62,6 +62,8 @@ func TestWhatAListThatIsNotThereCostsTheDatabase(t *testing.T) {
 		"xfetch":                 callers,
 		"stale-while-revalidate": callers,
 		"single-flight":          processes,
+		"corral":                 1,
+		"corral-stale":           1,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := redis.Do(t.Context(), "FLUSHALL"); err != nil {
@@ -137,7 +139,7 @@ func TestXFetchAsksEarlyByItsTimes(t *testing.T) {
 
 func TestAStrategyThatDoesNotExistIsNamedWithThoseThatDo(t *testing.T) {
 	_, _, err := (&service{}).choose("hope")
-	want := `-strategy is "hope": set one of cache-aside, tutorial-lock, xfetch, stale-while-revalidate, single-flight`
+	want := `-strategy is "hope": set one of cache-aside, tutorial-lock, xfetch, stale-while-revalidate, single-flight, corral, corral-stale`
 	if err == nil || err.Error() != want {
 		t.Errorf("choose = %v, want %s", err, want)
 	}

@@ -44,7 +44,7 @@ type demo struct {
 }
 
 // all strategies, in the order in which tutorials come to them.
-const all = "cache-aside,tutorial-lock,xfetch,stale-while-revalidate,single-flight"
+const all = "cache-aside,tutorial-lock,xfetch,stale-while-revalidate,single-flight,corral,corral-stale"
 
 func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	d := demo{out: out}
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	flags.IntVar(&d.processes, "processes", 4, "processes of the service")
 	flags.IntVar(&d.callers, "callers", 1000, "callers of each strategy")
 	flags.IntVar(&d.likes, "likes", 400_000, "rows that a query reads")
-	flags.DurationVar(&d.ttl, "ttl", 2*time.Second, "how old the list may be")
+	flags.DurationVar(&d.ttl, "ttl", 4*time.Second, "how old the list may be")
 	flags.DurationVar(&d.giveUp, "give-up", 10*time.Second, "how long a caller waits")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -101,9 +101,9 @@ func (d *demo) compare(ctx context.Context) error {
 		title:   fmt.Sprintf("%d callers at once, and nothing in Redis", d.callers),
 		arrival: 0,
 	}, {
-		title:   fmt.Sprintf("%d callers over %v, and the list expires in the middle", d.callers, d.ttl),
+		title:   fmt.Sprintf("%d callers over %v, and the list expires in the middle", d.callers, d.ttl/2),
 		warm:    true,
-		arrival: d.ttl / time.Duration(d.callers),
+		arrival: d.ttl / 2 / time.Duration(d.callers),
 	}} {
 		fmt.Fprintf(d.out, "\n%s:\n\n", scene.title)
 		printHead(d.out)

@@ -42,7 +42,7 @@ func (d *demo) measure(ctx context.Context, strategy string, scene scene) (*resu
 			return nil, err
 		}
 		queries++ // its own
-		pause(ctx, d.ttl/2)
+		pause(ctx, d.ttl*3/4)
 	}
 	commands, err := d.commands(ctx)
 	if err != nil {

@@ -49,8 +49,8 @@ func rows(t *testing.T, printed string) (cold, expiry map[string]row) {
 func TestWithCorralPostgreSQLCountsOneQueryAndWithoutItMany(t *testing.T) {
 	var out strings.Builder
 	err := run(t.Context(), []string{
-		"-service", build(t), "-logs", t.TempDir(), "-strategies", "cache-aside,single-flight",
-		"-processes", "2", "-callers", "60", "-likes", "100000", "-ttl", "1s", "-give-up", "1m",
+		"-service", build(t), "-logs", t.TempDir(), "-strategies", "cache-aside,single-flight,corral",
+		"-processes", "2", "-callers", "40", "-likes", "50000", "-ttl", "2s", "-give-up", "1m",
 	}, &out, io.Discard)
 	t.Log(out.String())
 	if err != nil {
@@ -63,12 +63,15 @@ func TestWithCorralPostgreSQLCountsOneQueryAndWithoutItMany(t *testing.T) {
 				t.Errorf("%s: %d errors", strategy, r.errors)
 			}
 		}
+		if r := scene["corral"]; r.queries != 1 {
+			t.Errorf("corral: %d queries, want 1", r.queries)
+		}
 		if r := scene["single-flight"]; r.queries < 1 || r.queries > 2 {
 			t.Errorf("single-flight: %d queries of 2 processes", r.queries)
 		}
 	}
 	if r := cold["cache-aside"]; r.queries < 10 {
-		t.Errorf("cache-aside: %d queries of 60 callers at once, want many", r.queries)
+		t.Errorf("cache-aside: %d queries of 40 callers at once, want many", r.queries)
 	}
 }
 
