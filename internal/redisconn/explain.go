@@ -51,6 +51,8 @@ var said = []struct {
 	{"ERR Client sent AUTH", ErrAuth, "a password is set here and the server has none: take it out, or set requirepass"},
 	{"ERR invalid password", ErrAuth, "check the password"},
 	{"NOPERM", ErrForbidden, "give the user the command and the keys (ACL SETUSER)"},
+	{"ERR The user executing the script", ErrForbidden, "give the user the commands that scripts run, and the keys (ACL SETUSER)"},
+	{"ERR ACL failure in script", ErrForbidden, "give the user the commands that scripts run, and the keys (ACL SETUSER)"},
 	{"READONLY", ErrReadOnly, "name its master, or let Sentinel name it (SentinelMaster)"},
 	{"OOM", ErrFull, "raise maxmemory, or set a maxmemory-policy that evicts keys with a TTL (volatile-lru)"},
 	{"MISCONF", ErrDisk, "look at its log and its disk, or set stop-writes-on-bgsave-error no"},
@@ -124,7 +126,7 @@ func ofNetwork(err error) (is error, remedy string) {
 	case errors.Is(err, context.Canceled):
 		return nil, ""
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
-		return ErrTimeout, "it hangs, is overloaded, or the network drops packets"
+		return ErrTimeout, "it hangs, is overloaded, has no TLS while it is asked for, or the network drops packets"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return ErrUnreachable, "the connection ended: it is made again; if that repeats, the port may want TLS"
 	case errors.Is(err, rueidis.ErrNoSlot):

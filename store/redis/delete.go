@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,16 +21,20 @@ type deletion struct {
 	script script
 	key    string
 	args   []string
+	spared bool // a full Redis need not take it
 }
 
-// deletions are what an invalidation takes: generations, then keys.
+// deletions are what an invalidation takes: generations, then keys. Keys alone
+// raise the generations only where a process counts on from there: with a
+// Coordinator, that would be a change to be heard of by everybody, for nothing.
 func (s *Store) deletions(inv corral.Invalidation) (list []deletion) {
-	if inv.All || len(inv.Prefixes) > 0 || len(inv.Tags) > 0 || !s.gens.reached(inv.Revision) {
-		list = append(list, deletion{raise, s.gens.key, s.gens.args(inv)})
+	concerned := inv.All || len(inv.Prefixes) > 0 || len(inv.Tags) > 0
+	if concerned || s.sequence == "" && !s.gens.reached(inv.Revision) {
+		list = append(list, deletion{raise, s.gens.key, s.gens.args(inv), !concerned})
 	}
 	removal := s.removal(inv.Revision)
 	for _, key := range inv.Keys {
-		list = append(list, deletion{remove, s.values + key, removal})
+		list = append(list, deletion{script: remove, key: s.values + key, args: removal})
 	}
 	return list
 }
@@ -103,8 +108,11 @@ func (s *Store) deleted(ctx context.Context, d deletion, answer rueidis.RedisRes
 	if refusal, is := rueidis.IsRedisErr(answer.Error()); is && refusal.IsNoScript() {
 		answer = d.script.exec.Exec(ctx, s.client, []string{d.key}, d.args)
 	}
-	err := answer.Error()
-	if unreadable(redisconn.Explain(err)) {
+	err := redisconn.Explain(answer.Error())
+	if d.spared && errors.Is(err, redisconn.ErrFull) {
+		return nil
+	}
+	if unreadable(err) {
 		if err = s.broken(ctx, d.key, err); err == nil {
 			answer = d.script.exec.Exec(ctx, s.client, []string{d.key}, d.args)
 			err = answer.Error()

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -66,13 +67,17 @@ type view struct {
 
 const (
 	trackedFor = 10 * time.Second // at most, then it is read again, so that it does not look idle to an LRU
-	idFresh    = 4                // the TTL of the hash is renewed after this part of it
+	renewed    = 4                // the TTL of the hash is looked after when this part of it has passed
 )
 
-// look reads the generations as they are.
+// look reads the generations as they are. A tracked read goes in a transaction,
+// which a full Redis refuses.
 func (g *generations) look(ctx context.Context) (view, error) {
-	cmd := g.client.B().Hmget().Key(g.key).Field("i", "m", "a", "q", "w").Cache()
-	fields, err := g.client.DoCache(ctx, cmd, trackedFor).ToArray()
+	five := []string{"i", "m", "a", "q", "w"}
+	fields, err := g.client.DoCache(ctx, g.client.B().Hmget().Key(g.key).Field(five...).Cache(), trackedFor).ToArray()
+	if errors.Is(redisconn.Explain(err), redisconn.ErrFull) {
+		fields, err = g.client.Do(ctx, g.client.B().Hmget().Key(g.key).Field(five...).Build()).ToArray()
+	}
 	if err != nil {
 		return view{}, err
 	}
@@ -243,7 +248,7 @@ func (g *generations) identity(ctx context.Context, revision uint64) (string, er
 		return "", err
 	}
 	g.mu.Lock()
-	ready := v.id != "" && v.id == g.id && g.highest >= revision && time.Since(g.touched) < g.ttl/idFresh
+	ready := v.id != "" && v.id == g.id && g.highest >= revision && time.Since(g.touched) < g.ttl/renewed
 	g.mu.Unlock()
 	if ready {
 		return v.id, nil

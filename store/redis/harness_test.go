@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +14,11 @@ import (
 	"github.com/corralcache/corral/internal/localserver"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A refresh of a Cluster's slots sleeps in rueidis for up to a second, also when
+// the client is closed meanwhile.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
+}
 
 // patient are timeouts that a slow machine does not reach, for tests that are
 // not about them.
@@ -84,3 +90,5 @@ func command(t *testing.T, server *localserver.RedisServer, args ...string) stri
 	}
 	return answer
 }
+
+func text(n int) io.ReadCloser { return io.NopCloser(strings.NewReader(strings.Repeat("x", n))) }

@@ -24,7 +24,7 @@ end
 
 // read gives what is under KEYS[1] with the rest of its TTL in milliseconds,
 // both at one moment.
-var read = newScript(`
+var read = newRead(`
 local v = redis.call('GET', KEYS[1])
 if not v then return false end
 return {redis.call('PTTL', KEYS[1]), v}
@@ -52,14 +52,14 @@ return 1
 `)
 
 // raise makes the generations KEYS[1] if they are not there, of the identity
-// ARGV[1], keeps them for at least ARGV[2] milliseconds, and raises them to the
+// ARGV[1], keeps them for about ARGV[2] milliseconds (3/4 of it at least), and raises them to the
 // revision ARGV[3]: everything if ARGV[4] is 1, as many prefixes as ARGV[5]
 // says, which follow, and the slots after them. Of more than ARGV[6] prefixes
 // the oldest become everything up to their revision. It returns what Get reads.
 var raise = newScript(newer + `
 local g, revision = KEYS[1], ARGV[3]
 if redis.call('EXISTS', g) == 0 then redis.call('HSET', g, 'i', ARGV[1]) end
-if redis.call('PTTL', g) < tonumber(ARGV[2]) then redis.call('PEXPIRE', g, ARGV[2]) end
+if redis.call('PTTL', g) < 0.75 * tonumber(ARGV[2]) then redis.call('PEXPIRE', g, ARGV[2]) end
 local function up(field)
 	local now = redis.call('HGET', g, field)
 	if now and not newer(revision, now) then return false end
@@ -112,7 +112,14 @@ type script struct {
 	exec *rueidis.Lua
 }
 
-func newScript(text string) script {
+func newScript(text string) script { return script{text, hash(text), rueidis.NewLuaScript(text)} }
+
+// newRead is one that may be run twice.
+func newRead(text string) script {
+	return script{text, hash(text), rueidis.NewLuaScriptRetryable(text)}
+}
+
+func hash(text string) string {
 	sum := sha1.Sum([]byte(text))
-	return script{text, hex.EncodeToString(sum[:]), rueidis.NewLuaScript(text)}
+	return hex.EncodeToString(sum[:])
 }
