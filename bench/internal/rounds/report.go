@@ -23,6 +23,7 @@ type Section struct {
 	Name, Title, How string
 	Columns          []Column
 	lines            []line
+	notes            map[string]string // by contender
 	bars             []bar
 	took             time.Duration
 	load             string // of the machine, before
@@ -128,7 +129,18 @@ func (s *Section) Ratio(key, one, other string) float64 {
 
 func (s *Section) column(key string) Column {
 	i := slices.IndexFunc(s.Columns, func(c Column) bool { return c.Key == key })
+	if i < 0 {
+		return Column{Key: key, Head: key, Format: "%g"} // asserted, and not worth a column
+	}
 	return s.Columns[i]
+}
+
+// Note says something of a contender's last sample below the table.
+func (s *Section) Note(contender, text string) {
+	if s.notes == nil {
+		s.notes = make(map[string]string)
+	}
+	s.notes[contender] = text
 }
 
 // Most holds a contender's median to a number that it is not to exceed.
@@ -150,14 +162,17 @@ func (s *Section) hold(name, key, limit string, got float64, met bool) {
 
 // Worst holds the worst of a contender's rounds to a number.
 func (s *Section) Worst(name, key string, limit float64) {
-	got := slices.Max(values(s.of(name), key))
+	got := math.NaN()
+	if all := values(s.of(name), key); len(all) > 0 {
+		got = slices.Max(all)
+	}
 	s.hold(name, key, fmt.Sprintf("≤ %.4g in each round", limit), got, got <= limit)
 }
 
 // Exactly is what holds in each round on any machine.
 func (s *Section) Exactly(name, key string, want float64) {
 	all := values(s.of(name), key)
-	met := !slices.ContainsFunc(all, func(got float64) bool { return got != want })
+	met := len(all) > 0 && !slices.ContainsFunc(all, func(got float64) bool { return got != want })
 	s.bars = append(s.bars, bar{wanted: fmt.Sprintf("%s, %s exactly %g", name, s.column(key).Head, want), got: fmt.Sprint(all), met: met, asserted: true})
 }
 
@@ -222,6 +237,11 @@ func (s *Section) text() string {
 		})
 	}
 	w.Flush()
+	for _, l := range s.lines {
+		if note := s.notes[l.name]; note != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", l.name, note)
+		}
+	}
 	for _, bar := range s.bars {
 		fmt.Fprintf(&b, "  %s\n", bar)
 	}
