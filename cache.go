@@ -240,7 +240,7 @@ func (c *Cache[V]) Stats() Stats {
 		Failures: n.failures.Load(), Timeouts: n.timeouts.Load(), Panics: n.panics.Load(), Retries: n.retries.Load(),
 		Abandoned: n.abandoned.Load(), Shares: n.shares.Load(), Passes: n.passes.Load(), NotModified: n.notModified.Load(),
 		RemoteHits: n.remoteHits.Load(), StoreHits: n.storeHits.Load(), StoreErrors: n.storeErrors.Load(),
-		StoreGets: n.storeGets.Load(), StorePuts: n.storePuts.Load(), StoreDeletes: n.storeDeletes.Load(), StorePending: int(c.deletions.waiting()),
+		StoreGets: n.storeGets.read(), StorePuts: n.storePuts.read(), StoreDeletes: n.storeDeletes.read(), StorePending: int(c.deletions.waiting()),
 		Refused: n.refused.Load(), Paused: n.paused.Load(), Cycles: n.cycles.Load(),
 		Evictions: uint64(c.table.Evicted()), Invalidations: n.invalidations.Load(), Detached: n.detached.Load(),
 		ZombieResults: n.zombieResults.Load(), DroppedEvents: c.events.dropped.Load(),

@@ -151,8 +151,7 @@ func (c *Cache[V]) tellStore(ctx context.Context, inv Invalidation) error {
 	if inv.empty() {
 		return nil
 	}
-	c.n.storeDeletes.inc()
-	err := c.callStore(ctx, func(ctx context.Context) error { return c.o.Store.Delete(ctx, inv) })
+	err := c.callStore(ctx, &c.n.storeDeletes, func(ctx context.Context) error { return c.o.Store.Delete(ctx, inv) })
 	if err != nil {
 		key := ""
 		if len(inv.Keys) > 0 {
@@ -265,7 +264,7 @@ func (c *Cache[V]) meetStore(ctx context.Context) error {
 		return nil
 	}
 	var revision uint64
-	err := c.callStore(ctx, func(ctx context.Context) (err error) {
+	err := c.callStore(ctx, new(storeCalls), func(ctx context.Context) (err error) {
 		revision, err = known.Revision(ctx)
 		return err
 	})

@@ -78,7 +78,7 @@ func TestAStoreThatFailsIsToldWhenItIsBackAndNotReadBefore(t *testing.T) {
 				r.keep("b", text("old"))
 				r.keep("c", text("kept"))
 				r.load = answering(corral.Item[string]{Value: "loaded"})
-				store.down = true
+				store.down.Store(true)
 				for _, key := range []string{"a", "b"} {
 					if err := r.Invalidate(t.Context(), key); !errors.Is(err, corral.ErrStorePending) || !errors.Is(err, errPort) {
 						t.Fatalf("Invalidate gave %v, want %v with the store's error", err, corral.ErrStorePending)
@@ -87,7 +87,7 @@ func TestAStoreThatFailsIsToldWhenItIsBackAndNotReadBefore(t *testing.T) {
 				if n := r.Stats().StorePending; n != 2 {
 					t.Fatalf("%d invalidations wait for the store, want 2", n)
 				}
-				store.down = false
+				store.down.Store(false)
 				r.log.Take()
 				r.get("c").want(t, "loaded", corral.Loaded, 0) // the store answers, but has not been told yet
 				synctest.Wait()
@@ -167,11 +167,11 @@ func TestAStoreThatFailsIsALineInTheLogAMinute(t *testing.T) {
 	var lines bytes.Buffer
 	var store *dumb
 	withPorts(t, func(r *rig, o *corral.Options[string]) {
-		store = &dumb{Store: r.store, down: false}
+		store = &dumb{Store: r.store}
 		o.Store = store
 		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
 	}, func(t *testing.T, r *rig) {
-		store.down = true
+		store.down.Store(true)
 		for i := range 100 {
 			r.get(fmt.Sprint(i))
 		}

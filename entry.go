@@ -775,18 +775,33 @@ func (e *entry[V]) holds(f *flight[V], lease *heldLease) bool {
 }
 
 // adopt gives a flight in progress a value that a store had, too old to be an
-// answer but of use for validation and when the load fails.
-func (e *entry[V]) adopt(c *Cache[V], f *flight[V], r *record[V], weight int64) {
+// answer but of use for validation and when the load fails. reserved is what its
+// body takes.
+func (e *entry[V]) adopt(c *Cache[V], f *flight[V], r *record[V], weight, reserved int64) {
 	defer c.afterwards()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.flight != f || f.settled || e.value.Load() != nil || !c.keepable(f.key, r) {
+		c.table.Release(reserved)
 		return
 	}
 	c.stampMirror(f.key, r)
-	if e.putLocked(c, r, nil, weight) {
+	if e.replaceLocked(c, r, nil, weight+reserved, reserved) {
 		f.previous = r
 	}
+}
+
+// refresh starts a flight behind a value that is stale, if nothing speaks
+// against it.
+func (e *entry[V]) refresh(c *Cache[V], q *query[V]) *flight[V] {
+	defer c.afterwards()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, now := e.value.Load(), c.now()
+	if r == nil || e.flight != nil || judge(now, r.expiry, c.windowsOf(r), c.draw) != stale {
+		return nil
+	}
+	return e.refreshLocked(c, q, r, now)
 }
 
 // settleLocked ends a flight for all who wait (I2, I3).

@@ -10,24 +10,24 @@ import (
 // meet. It belongs to an entry until it settles, or is detached.
 type flight[V any] struct {
 	run
-	c        *Cache[V]
-	e        *entry[V] // one of its own, outside the table, when it loads for one caller only
-	loader   Loader[V]
-	bulk     *bulk[V]   // set when GetMany loads it together with others
-	previous *record[V] // the value at its start
-	refresh  bool       // began behind a value: nobody had to wait
-	fresh    bool       // its caller wants no value of a store's or an owner's
-	noStale  bool       // nor one that is stale
-	alone    bool       // loads for one caller, after a pass, or because lapsed
-	lapsed   bool       // asks the coordinator for a caller whom this process may not answer itself
-	home     *entry[V]  // that such a load, or what Validate keeps, may write (I13)
-	bond     uint64     // to home's mark
-	reserved bool       // header has reserved the weight of its value
-	seated   bool       // has its turn already
-	// notInStore: the store was asked, and has nothing under the key.
-	notInStore  bool
-	arrived     bool // at its bulk load, or ended without it; guarded by bulk.mu
-	joined      bool // waits for its bulk load; guarded by bulk.mu
+	c           *Cache[V]
+	e           *entry[V] // one of its own, outside the table, when it loads for one caller only
+	loader      Loader[V]
+	bulk        *bulk[V]   // set when GetMany loads it together with others
+	previous    *record[V] // the value at its start
+	refresh     bool       // began behind a value: nobody had to wait
+	fresh       bool       // its caller wants no value of a store's or an owner's
+	noStale     bool       // nor one that is stale
+	alone       bool       // loads for one caller, after a pass, or because lapsed
+	lapsed      bool       // asks the coordinator for a caller whom this process may not answer itself
+	home        *entry[V]  // that such a load, or what Validate keeps, may write (I13)
+	bond        uint64     // to home's mark
+	reserved    bool       // header has reserved the weight of its value
+	seated      bool       // has its turn already
+	borrowed    int64      // bytes reserved for the body of previous, until the flight has ended
+	notInStore  bool       // the store was asked, and has nothing under the key
+	arrived     bool       // at its bulk load, or ended without it; guarded by bulk.mu
+	joined      bool       // waits for its bulk load; guarded by bulk.mu
 	passTTL     time.Duration
 	phase       atomic.Uint32
 	origin      atomic.Uint32             // Source of what it brings, counted from Loaded

@@ -40,6 +40,7 @@ func (c *Cache[V]) fly(f *flight[V]) {
 		}
 		c.bulkhead.leave(&f.seat)
 		f.base.cancel(nil)
+		c.table.Release(f.borrowed)
 		if c.roster.leave(&f.run) {
 			c.n.zombieResults.inc()
 			c.tell(EventZombieDropped, &f.run, f.key, nil)

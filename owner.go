@@ -112,7 +112,7 @@ func (c *Cache[V]) lend(f *flight[V], record *Record) {
 	if !c.keepable(f.key, r) {
 		return
 	}
-	f.e.adopt(c, f, r, weight) // for when the load fails
+	f.e.adopt(c, f, r, weight, 0) // for when the load fails
 	f.previous = r
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,7 +240,7 @@ func TestWhatTheStoreHadGoesWhenItDoesNotTakeWhatIsSet(t *testing.T) {
 			t.Fatal("the store has what was there before")
 		}
 	})
-	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Store = &dumb{Store: r.store, down: true} }, func(t *testing.T, r *rig) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Store = isDown(r.store) }, func(t *testing.T, r *rig) {
 		if err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set"}); !errors.Is(err, corral.ErrStorePending) || !errors.Is(err, errPort) {
 			t.Fatalf("Set gave %v, want %v with the store's error", err, corral.ErrStorePending)
 		}
@@ -333,7 +334,7 @@ func TestACacheGoesOnFromTheRevisionOfItsStore(t *testing.T) {
 func TestAStoreThatIsAwayAtTheStartIsDoneWithoutUntilItSaysItsRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &corraltest.Log{}
-		store := &dumb{Store: &corraltest.Store{Log: log}, down: true}
+		store := isDown(&corraltest.Store{Log: log})
 		for _, key := range []string{"a", "b", "c"} {
 			record := text("kept")
 			record.Revision = 41
@@ -346,7 +347,7 @@ func TestAStoreThatIsAwayAtTheStartIsDoneWithoutUntilItSaysItsRevision(t *testin
 			t.Fatalf("Invalidate gave %v, want %v", err, corral.ErrStorePending)
 		}
 		wantLines(t, log)
-		store.down = false
+		store.down.Store(false)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		wantLines(t, log, "store delete b")
@@ -363,32 +364,38 @@ func TestAStoreThatIsAwayAtTheStartIsDoneWithoutUntilItSaysItsRevision(t *testin
 // A dumb store fails all calls while it is down.
 type dumb struct {
 	*corraltest.Store
-	down bool
+	down atomic.Bool
+}
+
+func isDown(store *corraltest.Store) *dumb {
+	s := &dumb{Store: store}
+	s.down.Store(true)
+	return s
 }
 
 func (s *dumb) Get(ctx context.Context, key string) (*corral.Record, error) {
-	if s.down {
+	if s.down.Load() {
 		return nil, errPort
 	}
 	return s.Store.Get(ctx, key)
 }
 
 func (s *dumb) Put(ctx context.Context, key string, record *corral.Record) error {
-	if s.down {
+	if s.down.Load() {
 		return errPort
 	}
 	return s.Store.Put(ctx, key, record)
 }
 
 func (s *dumb) Delete(ctx context.Context, inv corral.Invalidation) error {
-	if s.down {
+	if s.down.Load() {
 		return errPort
 	}
 	return s.Store.Delete(ctx, inv)
 }
 
 func (s *dumb) Revision(ctx context.Context) (uint64, error) {
-	if s.down {
+	if s.down.Load() {
 		return 0, errPort
 	}
 	return s.Store.Revision(ctx)
@@ -451,6 +458,127 @@ func TestABodyComesBackFromTheStore(t *testing.T) {
 				t.Fatalf("read %q, %v; want %q", data, err, "body")
 			}
 			g.item.Body.Close()
+		}
+	})
+}
+
+func TestABodyThatComesFromTheStoreIsNotWrittenToItAgain(t *testing.T) {
+	withPorts(t, withStore, func(t *testing.T, r *rig) {
+		record := text("header")
+		record.Body = io.NopCloser(strings.NewReader("body"))
+		r.keep("a", record)
+		r.log.Take()
+		r.get("a").item.Body.Close()
+		r.wantLog("store get a")
+	})
+}
+
+func TestAStaleValueFromTheStoreIsGivenAndRefreshedBehind(t *testing.T) {
+	for _, body := range []string{"", "body"} {
+		withPorts(t, withStore, func(t *testing.T, r *rig) {
+			record := text("old")
+			record.TTL, record.StaleFor = -time.Second, time.Hour
+			if body != "" {
+				record.Body = io.NopCloser(strings.NewReader(body))
+			}
+			r.keep("a", record)
+			r.log.Take()
+			g := r.get("a")
+			g.want(t, "old", corral.Stored, 0)
+			if body != "" {
+				g.item.Body.Close()
+			}
+			time.Sleep(loadTime)
+			r.wantLog("store get a", "store get a", "load a", "store put a")
+			r.get("a").want(t, "a#1", corral.Hit, 0)
+		})
+	}
+}
+
+// What is too old to be an answer is validated, and covers a load that fails,
+// with its body as without.
+func TestABodyThatIsTooOldIsOfUseAllTheSame(t *testing.T) {
+	long := strings.Repeat("b", 100_000)
+	for _, row := range []struct {
+		name     string
+		size     int64 // that is declared
+		load     func(prev *corral.Item[string]) (corral.Item[string], error)
+		want     corral.Source
+		wantBody string
+	}{
+		{"confirmed", 100_000, func(prev *corral.Item[string]) (corral.Item[string], error) { return prev.NotModified(), nil }, corral.Loaded, long},
+		{"covers a failure", -1, func(*corral.Item[string]) (corral.Item[string], error) { return corral.Item[string]{}, errPort }, corral.Stale, long},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			withPorts(t, withStore, func(t *testing.T, r *rig) {
+				r.load = func(_ context.Context, _ string, prev *corral.Item[string]) (corral.Item[string], error) {
+					return row.load(prev)
+				}
+				record := text("true")
+				record.TTL, record.StaleOnError, record.Validator = -time.Second, time.Hour, "e"
+				record.Body, record.BodySize = io.NopCloser(strings.NewReader(long)), row.size
+				r.keep("a", record)
+				g := r.get("a")
+				g.want(t, "true", row.want, 0)
+				if body := g.item.Body; body != nil {
+					if data, err := io.ReadAll(body); string(data) != row.wantBody || err != nil {
+						t.Fatalf("read %d bytes, %v; want %d", len(data), err, len(row.wantBody))
+					}
+					body.Close()
+				}
+				synctest.Wait()
+				s := r.Stats()
+				if s.StoreErrors != 0 || s.BytesInFlight != 0 || s.Bytes < int64(len(row.wantBody)) {
+					t.Fatalf("%d errors, %d bytes in flight and %d kept; want 0, 0 and the body", s.StoreErrors, s.BytesInFlight, s.Bytes)
+				}
+				if err := r.InvalidateAll(t.Context()); err != nil || r.Stats().Bytes != 0 {
+					t.Fatalf("%d bytes are left, %v", r.Stats().Bytes, err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatMayBeOutdatedIsValidatedWithItsBody(t *testing.T) {
+	withPorts(t, withBoth, func(t *testing.T, r *rig) {
+		r.load = func(_ context.Context, _ string, prev *corral.Item[string]) (corral.Item[string], error) {
+			if prev == nil {
+				return corral.Item[string]{Value: "loaded"}, nil
+			}
+			return prev.NotModified(), nil
+		}
+		r.deliver(corral.Invalidation{Revision: 10, Missed: true})
+		record := text("kept")
+		record.Revision, record.Validator = 9, "e"
+		record.Body, record.BodySize = io.NopCloser(strings.NewReader("body")), 4
+		r.keep("a", record)
+		g := r.get("a")
+		g.want(t, "kept", corral.Loaded, 0)
+		if data, err := io.ReadAll(g.item.Body); string(data) != "body" || err != nil {
+			t.Fatalf("read %q, %v", data, err)
+		}
+		g.item.Body.Close()
+		synctest.Wait()
+		if n := r.Stats().BytesInFlight; n != 0 {
+			t.Fatalf("%d bytes are in flight once all has landed", n)
+		}
+	})
+}
+
+func TestCallsOfTheStoreAreCountedByTheirTime(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		o.Store = slowStore{Store: r.store, put: 20 * time.Microsecond}
+	}, func(t *testing.T, r *rig) {
+		r.get("a")
+		time.Sleep(time.Second)
+		r.Invalidate(t.Context(), "a")
+		synctest.Wait()
+		s := r.Stats()
+		if s.StoreGets.Count() != 1 || s.StoreDeletes.Count() != 1 || s.StorePuts.Times[1] != 1 || s.StorePuts.Time != 20*time.Microsecond {
+			t.Fatalf("got %v gets, %v puts and %v deletes; want one each, the put of 20µs", s.StoreGets, s.StorePuts, s.StoreDeletes)
+		}
+		if bounds := corral.StoreTimeBounds(); bounds[0] != 16*time.Microsecond || bounds[1] != 32*time.Microsecond || len(bounds) != len(s.StorePuts.Times)-1 {
+			t.Fatalf("the bounds are %v", bounds)
 		}
 	})
 }

@@ -10,31 +10,28 @@ import (
 // Stats are counts since the cache was made, and gauges of now. Counts are
 // exact; they are read one after another, not in one instant.
 type Stats struct {
-	Hits         uint64 // answered by a fresh value
-	StaleHits    uint64 // answered by a stale value
-	Misses       uint64 // calls that began a load, or were refused one
-	Joins        uint64 // calls that parked on another's load
-	Loads        uint64 // calls of the loader, retries included
-	Flights      uint64 // loads begun, refreshes included, whatever answered them
-	Refreshes    uint64 // flights behind a value
-	EarlyDraws   uint64 // of these, by XFetch
-	Failures     uint64 // flights that ended in an error
-	Timeouts     uint64 // of these, at their deadline
-	Panics       uint64 // of these, by a panic or Goexit
-	Retries      uint64
-	Abandoned    uint64 // flights cancelled because nobody waited
-	Shares       uint64 // outcomes not kept: Share, invalidated, or without room
-	Passes       uint64
-	NotModified  uint64
-	RemoteHits   uint64 // flights answered by another process
-	StoreHits    uint64 // flights answered by the store
-	StoreErrors  uint64 // calls of the store that failed, and records that could not be decoded
-	StoreGets    uint64 // calls of the store
-	StorePuts    uint64
-	StoreDeletes uint64 // what waited together is one
-	Refused      uint64 // calls and refreshes that met a limit
-	Paused       uint64 // calls answered with the last failure
-	Cycles       uint64
+	Hits        uint64 // answered by a fresh value
+	StaleHits   uint64 // answered by a stale value
+	Misses      uint64 // calls that began a load, or were refused one
+	Joins       uint64 // calls that parked on another's load
+	Loads       uint64 // calls of the loader, retries included
+	Flights     uint64 // loads begun, refreshes included, whatever answered them
+	Refreshes   uint64 // flights behind a value
+	EarlyDraws  uint64 // of these, by XFetch
+	Failures    uint64 // flights that ended in an error
+	Timeouts    uint64 // of these, at their deadline
+	Panics      uint64 // of these, by a panic or Goexit
+	Retries     uint64
+	Abandoned   uint64 // flights cancelled because nobody waited
+	Shares      uint64 // outcomes not kept: Share, invalidated, or without room
+	Passes      uint64
+	NotModified uint64
+	RemoteHits  uint64 // flights answered by another process
+	StoreHits   uint64 // flights answered by the store
+	StoreErrors uint64 // calls of the store that failed, and records that could not be decoded
+	Refused     uint64 // calls and refreshes that met a limit
+	Paused      uint64 // calls answered with the last failure
+	Cycles      uint64
 
 	Evictions       uint64
 	Invalidations   uint64 // calls, or messages of a coordinator, soft ones included
@@ -61,6 +58,55 @@ type Stats struct {
 	// bound. LoadTime is their sum.
 	LoadTimes [loadTimeBuckets + 1]uint64
 	LoadTime  time.Duration
+
+	// Calls of the store. What waited together to be deleted is one call.
+	StoreGets, StorePuts, StoreDeletes StoreCalls
+}
+
+// StoreCalls counts calls of a store by how long they took, as LoadTimes does:
+// by the bounds of StoreTimeBounds. Time is their sum.
+type StoreCalls struct {
+	Times [storeTimeBuckets + 1]uint64
+	Time  time.Duration
+}
+
+// Count is how many calls there were.
+func (s *StoreCalls) Count() (n uint64) {
+	for _, calls := range s.Times {
+		n += calls
+	}
+	return n
+}
+
+// storeTimeBuckets bounds double from 16 µs to 2.097152 s.
+const storeTimeBuckets = 18
+
+// StoreTimeBounds are the upper bounds of StoreCalls.Times.
+func StoreTimeBounds() []time.Duration {
+	bounds := make([]time.Duration, storeTimeBuckets)
+	for i := range bounds {
+		bounds[i] = 16 * time.Microsecond << i
+	}
+	return bounds
+}
+
+// storeCalls are StoreCalls as they are counted.
+type storeCalls struct {
+	times [storeTimeBuckets + 1]counter
+	nanos counter
+}
+
+func (s *storeCalls) took(d time.Duration) {
+	s.times[min(bits.Len64(uint64(d/(16*time.Microsecond))), storeTimeBuckets)].inc()
+	s.nanos.Add(uint64(d))
+}
+
+func (s *storeCalls) read() (calls StoreCalls) {
+	for i := range s.times {
+		calls.Times[i] = s.times[i].Load()
+	}
+	calls.Time = time.Duration(s.nanos.Load())
+	return calls
 }
 
 // loadTimeBuckets bounds double from 1 ms to 65.536 s.
@@ -85,10 +131,10 @@ type counters struct {
 	staleHits, misses, joins, loads, flights, refreshes, earlyDraws counter
 	failures, timeouts, panics, retries, abandoned, shares, passes  counter
 	notModified, remoteHits, storeHits, storeErrors                 counter
-	storeGets, storePuts, storeDeletes                              counter
 	refused, paused, cycles, invalidations, detached, zombieResults counter
 	loadTimes                                                       [loadTimeBuckets + 1]counter
 	loadNanos                                                       counter
+	storeGets, storePuts, storeDeletes                              storeCalls
 }
 
 // took files how long a flight ran.

@@ -1,8 +1,11 @@
 package corral
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -54,10 +57,7 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		return false
 	}
 	if r.revision < known || c.o.Coordinator != nil && r.revision > c.rules.applied.Load() { // T2
-		closeBody(record)
-		if record.Body == nil && f.previous == nil {
-			f.previous = r // its source may confirm it
-		}
+		c.validateStored(f, r, record, weight)
 		return false
 	}
 	state := judge(c.now(), r.expiry, c.windowsOf(r), c.draw)
@@ -66,16 +66,75 @@ func (c *Cache[V]) fromStore(f *flight[V]) bool {
 		return false
 	}
 	if state > stale || state == stale && f.noStale {
-		closeBody(record)
-		if record.Body == nil {
-			f.e.adopt(c, f, r, weight)
-		}
+		c.adoptStored(f, r, record, weight)
 		return false
 	}
 	f.from(Stored)
 	c.n.storeHits.inc()
 	c.takeIn(f, r, record, weight)
+	if state == stale {
+		c.refreshStored(f)
+	}
 	return true
+}
+
+// validateStored gives a flight a record that its source may confirm. What its
+// body takes is counted until the flight has ended.
+func (c *Cache[V]) validateStored(f *flight[V], r *record[V], record *Record, weight int64) {
+	if f.previous != nil {
+		closeBody(record)
+		return
+	}
+	if reserved, ok := c.readIn(f, r, record, weight); ok {
+		f.previous, f.borrowed = r, reserved
+	}
+}
+
+// adoptStored gives the entry, and its flight, a record that is too old to be an
+// answer.
+func (c *Cache[V]) adoptStored(f *flight[V], r *record[V], record *Record, weight int64) {
+	if reserved, ok := c.readIn(f, r, record, weight); ok {
+		f.e.adopt(c, f, r, weight, reserved)
+	}
+}
+
+// readIn reads the body of a record that is not an answer into memory, in
+// StoreTimeout, so that it is of use as one that was always there. It gives the
+// bytes that are reserved for it.
+func (c *Cache[V]) readIn(f *flight[V], r *record[V], record *Record, weight int64) (reserved int64, ok bool) {
+	if record.Body == nil {
+		return 0, true
+	}
+	defer record.Body.Close()
+	ctx, cancel := context.WithTimeout(f.ctx, c.o.StoreTimeout)
+	defer cancel()
+	body := &growing{kept: true, arrival: &arrival{
+		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
+		want: max(record.BodySize, 0), finish: true, readers: map[*Body]struct{}{},
+	}}
+	_, err := io.Copy(bodyWriter{body, ctx}, record.Body)
+	reserved, whole := body.end(err)
+	if !whole {
+		if !errors.Is(err, ErrOverloaded) && !errors.Is(err, errAbandoned) { // there is room for it
+			c.storeFailed(f.key, fmt.Errorf("read the body of %q: %w", f.key, cmp.Or(err, io.ErrUnexpectedEOF)))
+		}
+		return 0, false
+	}
+	body.settled()
+	r.more.body = body
+	return reserved, true
+}
+
+// refreshStored begins a refresh behind a stale value that the store gave, as a
+// hit of it would.
+func (c *Cache[V]) refreshStored(f *flight[V]) {
+	q := query[V]{ctx: context.Background(), key: f.key, loader: f.loader, entry: f.e}
+	if from := f.base.from; from != nil {
+		q.ctx = from.caller
+	}
+	if refresh := f.e.refresh(c, &q); refresh != nil {
+		c.launch(refresh)
+	}
 }
 
 // storeResolution is how much younger a record must be to be another than the
@@ -120,8 +179,7 @@ func (c *Cache[V]) keepInStore(key string, r *record[V]) error {
 		record.Body = reader
 		record.BodySize, _ = reader.Len()
 	}
-	c.n.storePuts.inc()
-	if err := c.callStore(ctx, func(ctx context.Context) error { return c.o.Store.Put(ctx, key, record) }); err != nil {
+	if err := c.callStore(ctx, &c.n.storePuts, func(ctx context.Context) error { return c.o.Store.Put(ctx, key, record) }); err != nil {
 		return c.storeFailed(key, err)
 	}
 	if !c.rules.untouchedElsewhere(key, r.slots(), r.revision, forever) {
@@ -162,10 +220,9 @@ func (c *Cache[V]) getFromStore(ctx context.Context, key string) (*Record, error
 		cancel(fmt.Errorf("corral: the store has not answered for %v", c.o.StoreTimeout))
 	})
 	defer timer.Stop()
-	c.n.storeGets.inc()
 	var record *Record
 	answered := make(chan struct{})
-	err := c.callStore(ctx, func(ctx context.Context) error {
+	err := c.callStore(ctx, &c.n.storeGets, func(ctx context.Context) error {
 		found, err := c.o.Store.Get(ctx, key)
 		if ctx.Err() != nil && found != nil {
 			closeBody(found)
@@ -187,12 +244,14 @@ func (c *Cache[V]) getFromStore(ctx context.Context, key string) (*Record, error
 
 // callStore calls the store on a goroutine of its own, so that one that does
 // not heed its context holds up nobody.
-func (c *Cache[V]) callStore(ctx context.Context, call func(context.Context) error) error {
+func (c *Cache[V]) callStore(ctx context.Context, n *storeCalls, call func(context.Context) error) error {
 	select {
 	case c.storeSeats <- struct{}{}:
 	default:
 		return overloaded("MaxStoreCalls", c.o.MaxStoreCalls)
 	}
+	began := time.Now()
+	defer func() { n.took(time.Since(began)) }()
 	done := make(chan error, 1)
 	c.chores.Go(func() {
 		defer func() { <-c.storeSeats }()

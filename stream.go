@@ -49,7 +49,9 @@ func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64)
 			c.tell(EventFailed, &f.run, f.key, err)
 		case f.out.kept:
 			c.tell(EventLanded, &f.run, f.key, nil)
-			c.keepInStore(f.key, f.out.record)
+			if f.source() == Loaded { // who has computed it writes it
+				c.keepInStore(f.key, f.out.record)
+			}
 		}
 	}()
 	err = item.Tail(f.ctx, &tailWriter{bodyWriter{r.body(), f.ctx}, idle, c.o.TailTimeout, c.afterwards})
