@@ -27,16 +27,17 @@ func TestAFailoverOfSentinelIsFollowed(t *testing.T) {
 	}
 	r := rec("new", 2, "x")
 	r.TTL, r.BodySize = time.Hour, -1
-	eventually(t, "the new master takes writes", func() bool { // what the old one took last is lost with it
-		put, got := s.Put(ctx, "a", &r), (*corral.Record)(nil)
-		if put == nil {
-			got, put = s.Get(ctx, "a")
-		}
-		return put == nil && got != nil && string(got.Value) == "new"
-	})
 	next := at(t, "", func(o *Options) {
 		o.Redis = Config{Addresses: []string{sentinel.Addr()}, SentinelMaster: localserver.MasterName}
 	})
+	eventually(t, "both are at the new master", func() bool { // what the old one took last is lost with it
+		if s.Put(ctx, "a", &r) != nil {
+			return false
+		}
+		got, err := next.Get(ctx, "a")
+		return err == nil && got != nil
+	})
+	want(t, next, "a", "new")
 	put(t, next, "a", rec("late", 1, "x"))
 	want(t, next, "a", "new")
 }
