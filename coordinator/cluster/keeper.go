@@ -89,6 +89,9 @@ func (n *Node) partition(composite string) int {
 	return placement.Partition(n.cluster.HashKey, composite, n.cluster.Partitions)
 }
 
+// Sequence is the cluster's UUID: revisions are those of its etcd.
+func (k *keeper) Sequence() string { return k.node.cluster.UUID }
+
 // Share implements corral.Divider.
 func (k *keeper) Share() float64 { return k.node.Share() }
 
