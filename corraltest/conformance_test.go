@@ -21,6 +21,19 @@ func TestTheStoreConforms(t *testing.T) {
 	t.Run("in real time", func(t *testing.T) { corraltest.TestStore(t, open, options...) })
 }
 
+func TestNoFaultOfAStoreHurts(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) corral.Store{
+		"weak":   func(*testing.T) corral.Store { return &corraltest.Store{} },
+		"strong": func(*testing.T) corral.Store { return &remembering{} },
+	} {
+		t.Run(name+", in virtual time", func(t *testing.T) { corraltest.TestStoreFaults(t, open, corraltest.VirtualTime(), reopening) })
+	}
+}
+
+func TestNoFaultOfACoordinatorHurts(t *testing.T) {
+	corraltest.TestCoordinatorFaults(t, processes, corraltest.VirtualTime())
+}
+
 // reopening gives a store in memory back: it has not been away.
 var reopening = corraltest.Reopening(func(_ *testing.T, store corral.Store) corral.Store { return store })
 

@@ -13,8 +13,11 @@
 //   - A Log, in which fakes note their calls, so that a test reads as a
 //     transcript.
 //   - TestStore and TestCoordinator, which say in code what the contracts in
-//     package corral say in words. The fakes pass them; so must every other
-//     implementation.
+//     package corral say in words, and TestStoreFaults and TestCoordinatorFaults,
+//     which put an implementation under whole caches and let the nth of its
+//     calls go wrong, for each n and each Fault. The fakes pass them; so must
+//     every other implementation, but for the promises that it says it does not
+//     make (Weak).
 //
 // All of it works in virtual time (testing/synctest): whatever waits, waits on a
 // channel or a timer, and no goroutine outlives the call or the context that

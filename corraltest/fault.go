@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ type Fault uint8
 
 const (
 	Fails    Fault = iota // it returns ErrInjected
-	Hangs                 // it does nothing until its context ends
+	Hangs                 // it does nothing until its context ends, or until Release
 	GoesDeaf              // it does nothing until Release, whatever its context does
 	Throws                // it panics with ErrInjected
 )
@@ -47,8 +48,8 @@ func FailNth(n int, fault Fault) *Trap {
 // Sprung reports whether there was an nth call.
 func (t *Trap) Sprung() bool { return t.calls.Load() >= t.at }
 
-// Release lets a deaf call return ErrInjected, now or when it is made. It may
-// be called more than once.
+// Release lets a call that hangs or is deaf return ErrInjected, now or when it is
+// made. It may be called more than once.
 func (t *Trap) Release() { t.once.Do(func() { close(t.release) }) }
 
 func (t *Trap) step(ctx context.Context, call string) error {
@@ -58,8 +59,11 @@ func (t *Trap) step(ctx context.Context, call string) error {
 	err := fmt.Errorf("%w: %s, call %d", ErrInjected, call, t.at)
 	switch t.fault {
 	case Hangs:
-		<-ctx.Done()
-		return context.Cause(ctx)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.release:
+		}
 	case GoesDeaf:
 		<-t.release
 	case Throws:
@@ -68,12 +72,29 @@ func (t *Trap) step(ctx context.Context, call string) error {
 	return err
 }
 
-// Store sets the trap around a store. What it gives is Revisioned if the store
-// is.
+// Store sets the trap around a store. What it gives is Revisioned and Bound if the
+// store is; their methods, which New calls, are let be.
 func (t *Trap) Store(store corral.Store) corral.Store {
 	trapped := trappedStore{store, t}
-	if known, ok := store.(corral.Revisioned); ok {
-		return trappedRevisioned{trapped, known}
+	known, isRevisioned := store.(corral.Revisioned)
+	bound, isBound := store.(corral.Bound)
+	switch {
+	case isRevisioned && isBound:
+		return struct {
+			trappedStore
+			corral.Revisioned
+			corral.Bound
+		}{trapped, known, bound}
+	case isRevisioned:
+		return struct {
+			trappedStore
+			corral.Revisioned
+		}{trapped, known}
+	case isBound:
+		return struct {
+			trappedStore
+			corral.Bound
+		}{trapped, bound}
 	}
 	return trapped
 }
@@ -104,15 +125,47 @@ func (s trappedStore) Delete(ctx context.Context, invalidation corral.Invalidati
 	return s.Store.Delete(ctx, invalidation)
 }
 
-// trappedRevisioned leaves Revision alone: a cache is not made without it.
-type trappedRevisioned struct {
-	trappedStore
-	corral.Revisioned
+// Coordinator sets the trap around a coordinator and the leases it grants. What it
+// gives is Sequenced and a Setter if the coordinator is, and no Keeper.
+func (t *Trap) Coordinator(coordinator corral.Coordinator) corral.Coordinator {
+	trapped := trappedCoordinator{coordinator, t}
+	named, isSequenced := coordinator.(corral.Sequenced)
+	setter, isSetter := coordinator.(corral.Setter)
+	switch {
+	case isSequenced && isSetter:
+		return struct {
+			trappedCoordinator
+			corral.Sequenced
+			trappedSetter
+		}{trapped, named, trappedSetter{setter, t}}
+	case isSequenced:
+		return struct {
+			trappedCoordinator
+			corral.Sequenced
+		}{trapped, named}
+	case isSetter:
+		return struct {
+			trappedCoordinator
+			trappedSetter
+		}{trapped, trappedSetter{setter, t}}
+	}
+	return trapped
 }
 
-// Coordinator sets the trap around a coordinator and the leases it grants.
-func (t *Trap) Coordinator(coordinator corral.Coordinator) corral.Coordinator {
-	return trappedCoordinator{coordinator, t}
+type trappedSetter struct {
+	setter corral.Setter
+	trap   *Trap
+}
+
+func (s trappedSetter) Overwrite(ctx context.Context, key string) (corral.Lease, uint64, error) {
+	if err := s.trap.step(ctx, "overwrite"); err != nil {
+		return nil, 0, err
+	}
+	lease, revision, err := s.setter.Overwrite(ctx, key)
+	if lease != nil {
+		lease = trappedLease{lease, s.trap}
+	}
+	return lease, revision, err
 }
 
 type trappedCoordinator struct {
@@ -124,11 +177,25 @@ func (c trappedCoordinator) Join(ctx context.Context, request corral.Request) (c
 	if err := c.trap.step(ctx, "join"); err != nil {
 		return corral.Answer{}, err
 	}
+	if behind := request.Behind; behind != nil {
+		request.Behind = func() []corral.Lease { return freed(behind()) }
+	}
 	answer, err := c.Coordinator.Join(ctx, request)
 	if answer.Lease != nil {
 		answer.Lease = trappedLease{answer.Lease, c.trap}
 	}
 	return answer, err
+}
+
+// freed is leases as the coordinator has granted them.
+func freed(leases []corral.Lease) []corral.Lease {
+	all := slices.Clone(leases)
+	for i, lease := range all {
+		if trapped, ok := lease.(trappedLease); ok {
+			all[i] = trapped.Lease
+		}
+	}
+	return all
 }
 
 func (c trappedCoordinator) Invalidate(ctx context.Context, target corral.Target) error {
@@ -204,18 +271,4 @@ func TrapCodec[V any](t *Trap, codec corral.Codec[V]) corral.Codec[V] {
 	}
 }
 
-func (t *Trap) stepWithout(call string) error {
-	if t.fault != Hangs {
-		return t.step(context.Background(), call)
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-t.release:
-			cancel(ErrInjected)
-		case <-ctx.Done():
-		}
-	}()
-	return t.step(ctx, call)
-}
+func (t *Trap) stepWithout(call string) error { return t.step(context.Background(), call) }

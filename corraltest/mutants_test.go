@@ -3,6 +3,7 @@ package corraltest_test
 import (
 	"context"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -331,22 +332,22 @@ func TestWrong(t *testing.T) {
 	if store := wrongMemories[name]; store != nil {
 		corraltest.TestStore(t, func(*testing.T) corral.Store { return store(&remembering{}) }, corraltest.VirtualTime(), reopening)
 	}
+	if store := wrongUnderFaults[name]; store != nil {
+		corraltest.TestStoreFaults(t, func(*testing.T) corral.Store { return store(&remembering{}) }, corraltest.VirtualTime(), reopening)
+	}
+	if coordinators := wrongCoordinatorsUnderFaults[name]; coordinators != nil {
+		corraltest.TestCoordinatorFaults(t, func(_ *testing.T, n int) []corral.Coordinator { return coordinators(n) }, corraltest.VirtualTime())
+	}
 	if coordinators := wrongCoordinators[name]; coordinators != nil {
 		corraltest.TestCoordinator(t, func(_ *testing.T, n int) []corral.Coordinator { return coordinators(n) }, corraltest.VirtualTime())
 	}
 }
 
 func TestTheSuitesCatchWhatIsWrong(t *testing.T) {
-	var names []string
-	for name := range wrongStores {
-		names = append(names, name)
-	}
-	for name := range wrongMemories {
-		names = append(names, name)
-	}
-	for name := range wrongCoordinators {
-		names = append(names, name)
-	}
+	names := slices.Concat(
+		slices.Collect(maps.Keys(wrongStores)), slices.Collect(maps.Keys(wrongMemories)), slices.Collect(maps.Keys(wrongCoordinators)),
+		slices.Collect(maps.Keys(wrongUnderFaults)), slices.Collect(maps.Keys(wrongCoordinatorsUnderFaults)),
+	)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
