@@ -1,7 +1,9 @@
 package redislock
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/corralcache/corral"
@@ -36,10 +38,21 @@ func conforms(t *testing.T, redis Redis) {
 // open is a Coordinator that is closed with the test.
 func open(t testing.TB, conf Config) *Coordinator {
 	t.Helper()
+	conf.Log = slog.New(slog.DiscardHandler)
 	c, err := Open(t.Context(), conf)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// watched is one whose Watch goes on, as a cache's does.
+func watched(t testing.TB, conf Config) *Coordinator {
+	c := open(t, conf)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- c.Watch(ctx, func(corral.Invalidation) {}) }()
+	t.Cleanup(func() { cancel(); <-ended })
 	return c
 }

@@ -1,6 +1,7 @@
 package redislock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,12 @@ func (c *Coordinator) Invalidate(ctx context.Context, target corral.Target) erro
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
 	}
-	if up, _ := c.standing(ctx); !up {
-		return c.later(target, errors.New("redislock: Redis is away"))
+	up, err := c.standing(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
+	}
+	if !up {
+		return c.later(target, errAway)
 	}
 	revision, missing, err := c.tell(&target, "")
 	if err != nil {
@@ -51,7 +56,7 @@ func (c *Coordinator) Invalidate(ctx context.Context, target corral.Target) erro
 // ends that by an invalidation.
 func (c *Coordinator) Overwrite(ctx context.Context, key string) (corral.Lease, uint64, error) {
 	if up, err := c.standing(ctx); !up {
-		return nil, 0, fmt.Errorf("%w: redislock: Redis is away: %w", corral.ErrNotAcknowledged, errors.Join(corral.ErrUnavailable, err))
+		return nil, 0, fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, cmp.Or(err, errAway))
 	}
 	token, sent := c.nextToken(), time.Now()
 	revision, missing, err := c.tell(&corral.Target{Keys: []string{key}}, token)
@@ -251,7 +256,10 @@ func (c *Coordinator) later(target corral.Target, why error) error {
 	return fmt.Errorf("%w: %w", corral.ErrStorePending, why)
 }
 
-var errPending = errors.New("redislock: an invalidation was not taken")
+var (
+	errAway    = errors.New("redislock: Redis is away")
+	errPending = errors.New("redislock: an invalidation was not taken")
+)
 
 // tellPending tells Redis what was invalidated while it was away. What it does not
 // take stays.

@@ -2,6 +2,7 @@ package redislock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -25,11 +26,14 @@ const (
 	aside = 100 * time.Millisecond
 )
 
+// errGone says that the caller of a Join has left.
+var errGone = errors.New("redislock: the caller has left")
+
 // A waiter is one Join.
 type waiter struct {
 	c       *Coordinator
 	request corral.Request
-	token   string // of the lease that it is granted, if it is
+	token   string // its name, and that of the lease that it is granted, if it is
 	floor   uint64 // values from before are no answer
 	basis   uint64 // applied here when it asked last
 	arrived uint64 // the fence of the lease that was there when it came
@@ -48,6 +52,9 @@ func (c *Coordinator) Join(ctx context.Context, request corral.Request) (corral.
 	w := &waiter{c: c, request: request, token: c.nextToken(), mail: make(chan letter, 1)}
 	for {
 		up, err := c.standing(ctx)
+		if err == nil {
+			err = c.settled(ctx)
+		}
 		if err != nil {
 			return corral.Answer{}, err
 		}
@@ -77,7 +84,7 @@ func (c *Coordinator) without(w *waiter) corral.Answer {
 func (w *waiter) round(ctx context.Context) (answer corral.Answer, again bool, err error) {
 	c := w.c
 	r, err := w.ask(ctx)
-	if ctx.Err() != nil {
+	if errors.Is(err, errGone) {
 		return corral.Answer{}, false, fmt.Errorf("redislock: join %q: %w", w.request.Key, context.Cause(ctx))
 	}
 	if err != nil {
@@ -139,7 +146,7 @@ func (w *waiter) ask(ctx context.Context) (reply, error) {
 	go func() {
 		sent := time.Now()
 		r, err := parseReply(c.call(joinScript, w.request.Key,
-			c.me, w.token, micro(c.conf.Lease), decimal(floor), w.flags(), w.previous(), decimal(w.arrived), decimal(known), c.channels()))
+			w.token, micro(c.conf.Lease), decimal(floor), w.flags(), w.previous(), decimal(w.arrived), decimal(known), c.channels()))
 		r.sent = sent
 		if err == nil && r.kind == 'H' {
 			w.park(&r)
@@ -153,7 +160,7 @@ func (w *waiter) ask(ctx context.Context) (reply, error) {
 		return a.reply, a.err
 	case <-ctx.Done():
 		go w.forsake(done)
-		return reply{}, nil
+		return reply{}, errGone
 	}
 }
 
@@ -275,17 +282,15 @@ func (c *Coordinator) deliver(l letter) {
 	}
 }
 
-// unpark ends a wait. It reports whether w was the last of this process.
-func (w *waiter) unpark() (last bool) {
+// unpark ends a wait.
+func (w *waiter) unpark() {
 	c := w.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	of := c.parked[w.behind]
-	if delete(of, w); len(of) > 0 {
-		return false
+	if delete(of, w); len(of) == 0 {
+		delete(c.parked, w.behind)
 	}
-	delete(c.parked, w.behind)
-	return true
 }
 
 // forsake gives back what comes for a Join whose caller has left.
@@ -295,14 +300,15 @@ func (w *waiter) forsake(done <-chan asked) {
 	case a.err != nil:
 	case a.kind == 'L':
 		w.c.grant(w.request.Key, w.token, a.fence, a.sent).Abandon(context.Background())
-	case a.kind == 'H' && w.unpark():
+	case a.kind == 'H':
+		w.unpark()
 		w.quit()
 	}
 }
 
-// quit says that nobody of this process waits for a lease any more.
+// quit says that w waits no longer.
 func (w *waiter) quit() {
-	w.c.call(quitScript, w.request.Key, w.behind, w.c.me, w.c.channels())
+	w.c.call(quitScript, w.request.Key, w.behind, w.token, w.c.channels())
 }
 
 // wait waits for the outcome of another's lease.
@@ -333,9 +339,8 @@ func (w *waiter) wait(ctx context.Context, token string, left time.Duration) (an
 		w.unpark()
 		return corral.Answer{}, true, nil
 	case <-ctx.Done():
-		if w.unpark() {
-			go w.quit()
-		}
+		w.unpark()
+		go w.quit()
 		return corral.Answer{}, false, fmt.Errorf("redislock: join %q: %w", w.request.Key, context.Cause(ctx))
 	}
 }

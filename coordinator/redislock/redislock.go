@@ -55,7 +55,10 @@ type Coordinator struct {
 	seen    uint64 // the newest that Redis has said
 	applied uint64 // up to which Watch's callback has returned
 
+	opened          time.Time
 	begun, watching bool
+	missed          uint64        // the newest Missed that Watch was told, or is to be
+	moved           chan struct{} // closed and made anew when that is applied
 	queue           []told
 	queued          chan struct{} // something is in queue
 
@@ -91,7 +94,7 @@ func Open(ctx context.Context, conf Config) (*Coordinator, error) {
 	c := &Coordinator{
 		conf: conf, client: client, me: hex.EncodeToString(id[:]),
 		poke: make(chan struct{}, 1), broken: make(chan error, 1),
-		turned: make(chan struct{}), downAt: time.Now(),
+		turned: make(chan struct{}), downAt: time.Now(), moved: make(chan struct{}), opened: time.Now(),
 		rules: newRules(), heard: 1, applied: 1,
 		queued: make(chan struct{}, 1), acked: make(chan struct{}, 1),
 		asking: map[*waiter]struct{}{}, parked: map[string]map[*waiter]struct{}{}, held: map[string]*lease{},

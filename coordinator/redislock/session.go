@@ -2,11 +2,9 @@ package redislock
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -20,9 +18,10 @@ import (
 const (
 	beatEvery = time.Second
 	// presence is how long a process counts as there after it was last heard of.
-	// It has noticed by then that it is not, for beatEvery and Config.Timeout
-	// are shorter together (L7): a lease is at least twice the timeout.
+	// By then it has long noticed that it is not (L7): beatEvery and beatTimeout
+	// are half of it together.
 	presence     = 4 * time.Second
+	beatTimeout  = time.Second
 	firstAgain   = 50 * time.Millisecond // between sessions; the first is begun at once
 	lastAgain    = time.Second
 	readyTimeout = 3 * time.Second
@@ -104,9 +103,7 @@ func (c *Coordinator) open(ctx context.Context, conn rueidis.DedicatedClient) (<
 	if err := conn.Do(ctx, conn.B().Subscribe().Channel(c.everybody(), c.channels()+c.me).Build()).Error(); err != nil {
 		return nil, err
 	}
-	var anew [8]byte
-	rand.Read(anew[:])
-	reply, err := syncScript.on(ctx, conn, state, c.me, micro(presence), decimal(seen), decimal(heard), hex.EncodeToString(anew[:]), c.everybody()).ToArray()
+	reply, err := syncScript.on(ctx, conn, state, c.me, micro(presence), decimal(seen), decimal(heard), c.nextToken(), c.everybody()).ToArray()
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +141,8 @@ func (c *Coordinator) synced(reply []rueidis.RedisMessage) error {
 
 // keep makes sure, beat by beat, that nothing is missing.
 func (c *Coordinator) keep(conn rueidis.DedicatedClient, over <-chan error) error {
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(rand.N(beatEvery)) // processes that begin together do not beat together
+	defer timer.Stop()
 	for {
 		select {
 		case err := <-over:
@@ -157,12 +154,13 @@ func (c *Coordinator) keep(conn rueidis.DedicatedClient, over <-chan error) erro
 			return err
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
-		case <-ticker.C:
+		case <-timer.C:
 		case <-c.poke:
 		}
 		if err := c.beat(conn); err != nil {
 			return err
 		}
+		timer.Reset(beatEvery)
 	}
 }
 
@@ -170,10 +168,10 @@ func (c *Coordinator) keep(conn rueidis.DedicatedClient, over <-chan error) erro
 // comes behind every message that it has sent before, so a revision that has not
 // been heard by then never will be.
 func (c *Coordinator) beat(conn rueidis.DedicatedClient) error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.conf.Timeout)
+	ctx, cancel := context.WithTimeout(c.ctx, min(c.conf.Timeout, beatTimeout))
 	defer cancel()
 	c.mu.Lock()
-	applied := c.applied
+	applied, before := c.applied, c.seen
 	c.mu.Unlock()
 	state := c.global()
 	reply, err := beatScript.on(ctx, conn, []string{state[0], state[3]}, c.me, micro(presence), decimal(applied)).AsStrSlice()
@@ -189,7 +187,7 @@ func (c *Coordinator) beat(conn rueidis.DedicatedClient) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if reply[0] != c.history || revision != c.seen {
+	if reply[0] != c.history || revision < before || revision > c.seen {
 		c.n.gaps.Add(1)
 		return errGap
 	}
@@ -221,12 +219,16 @@ func (c *Coordinator) fall(err error) {
 	close(c.turned)
 	c.turned = make(chan struct{})
 	if c.ctx.Err() == nil {
-		c.conf.Log.Warn("redislock: the connection is lost; what is in memory is read again once it is back", slog.Any("error", err))
+		c.n.warn(c.conf.Log, "the connection is lost: what is in memory is read again once it is back", err)
 	}
 }
 
-// grace is how long a Join waits for a connection that has just been lost.
-const grace = 250 * time.Millisecond
+const (
+	// grace is how long a Join waits for a connection that has just been lost.
+	grace = 250 * time.Millisecond
+	// firstWord is how long after Open a Join waits for Watch to begin.
+	firstWord = time.Second
+)
 
 // standing waits, for a short while after a loss, until Redis is there, and
 // reports whether it is.
@@ -235,26 +237,53 @@ func (c *Coordinator) standing(ctx context.Context) (bool, error) {
 		c.mu.Lock()
 		up, turned, left := c.up, c.turned, grace-time.Since(c.downAt)
 		c.mu.Unlock()
-		if up {
-			return true, nil
-		}
-		if c.ctx.Err() != nil {
+		switch {
+		case c.ctx.Err() != nil:
 			return false, errClosed
+		case up || left <= 0:
+			return up, nil
 		}
-		if left <= 0 {
-			return false, nil
+		if err := c.pass(ctx, turned, left); err != nil {
+			return false, err
 		}
-		timer := time.NewTimer(left)
-		select {
-		case <-turned:
-		case <-timer.C:
-		case <-c.ctx.Done():
-		case <-ctx.Done():
-			timer.Stop()
-			return false, fmt.Errorf("redislock: %w", context.Cause(ctx))
-		}
-		timer.Stop()
 	}
+}
+
+// settled waits until the cache has heard what its memory may have missed. What
+// is loaded or given before would be spent by that word.
+func (c *Coordinator) settled(ctx context.Context) error {
+	end := time.Now().Add(c.conf.Timeout)
+	for {
+		c.mu.Lock()
+		moved, left := c.moved, time.Until(end)
+		switch {
+		case c.begun && c.applied >= c.missed:
+			left = 0
+		case !c.begun:
+			left = min(left, firstWord-time.Since(c.opened))
+		}
+		c.mu.Unlock()
+		if left <= 0 || c.ctx.Err() != nil {
+			return nil
+		}
+		if err := c.pass(ctx, moved, left); err != nil {
+			return err
+		}
+	}
+}
+
+// pass waits for an event, for a time, and no longer than ctx lasts.
+func (c *Coordinator) pass(ctx context.Context, event <-chan struct{}, left time.Duration) error {
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-event:
+	case <-timer.C:
+	case <-c.ctx.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("redislock: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
 // receive takes a message of a session's subscription.

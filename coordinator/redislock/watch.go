@@ -32,6 +32,9 @@ func (c *Coordinator) tellLocked(t told) {
 		c.queue = nil
 		t.inv = corral.Invalidation{Revision: t.inv.Revision, Missed: true}
 	}
+	if t.inv.Missed {
+		c.missed = t.inv.Revision
+	}
 	c.queue = append(c.queue, t)
 	select {
 	case c.queued <- struct{}{}:
@@ -46,6 +49,10 @@ func (c *Coordinator) appliedHereLocked(t told) {
 	c.ackLocked(t.from, t.inv.Revision)
 	if len(c.acks) > 0 {
 		c.wakeAcksLocked()
+	}
+	if t.inv.Missed {
+		close(c.moved)
+		c.moved = make(chan struct{})
 	}
 }
 

@@ -1,5 +1,5 @@
-local me, token, lease, floor = ARGV[1], ARGV[2], num(ARGV[3]), num(ARGV[4])
-local wants, previous, arrived, known, channels = ARGV[5], num(ARGV[6]), num(ARGV[7]), ARGV[8], ARGV[9]
+local token, lease, floor = ARGV[1], num(ARGV[2]), num(ARGV[3])
+local wants, previous, arrived, known, channels = ARGV[4], num(ARGV[5]), num(ARGV[6]), ARGV[7], ARGV[8]
 local function is(flag) return string.find(wants, flag, 1, true) ~= nil end
 
 -- What an invalidation up to floor concerns has ended.
@@ -29,7 +29,7 @@ end
 -- A lease of somebody.
 if S.token == token then return {'L', S.fence} end
 if S.token ~= '' and num(S.deadline) > now then
-  if not has(S.waiting, me) then write({waiting = S.waiting .. me .. ' '}) end
+  if not has(S.waiting, token) then write({waiting = S.waiting .. token .. ' '}) end
   return {'H', S.token, int(num(S.deadline) - now), S.fence}
 end
 

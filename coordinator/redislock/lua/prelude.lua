@@ -11,11 +11,14 @@ for i, value in ipairs(redis.call('HMGET', K, unpack(FIELDS))) do S[FIELDS[i]] =
 
 local function num(s) return tonumber(s) or 0 end
 local function int(n) return string.format('%.0f', n) end
-local function has(list, process) return string.find(' ' .. list, ' ' .. process .. ' ', 1, true) end
-local function without(list, process)
+
+-- A list of those who wait has a token for each Join, which begins with its
+-- process: one that leaves takes only itself.
+local function has(list, join) return string.find(' ' .. list, ' ' .. join .. ' ', 1, true) end
+local function without(list, join)
   local out = ''
-  for p in string.gmatch(list, '%S+') do
-    if p ~= process then out = out .. p .. ' ' end
+  for j in string.gmatch(list, '%S+') do
+    if j ~= join then out = out .. j .. ' ' end
   end
   return out
 end
@@ -38,8 +41,13 @@ local function expire(lease)
   redis.call('PEXPIRE', K, int(math.ceil((till - now) / 1000)))
 end
 
+-- tell sends a letter to each process that waits, once.
 local function tell(channels, list, message)
-  for p in string.gmatch(list, '%S+') do redis.call('PUBLISH', channels .. p, message) end
+  local told = {}
+  for p in string.gmatch(list, '([^.%s]+)%.%S+') do
+    if not told[p] then redis.call('PUBLISH', channels .. p, message) end
+    told[p] = true
+  end
 end
 
 -- detach makes the lease one whose outcome goes to those who wait for it now,
