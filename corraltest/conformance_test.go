@@ -22,12 +22,7 @@ func TestTheStoreConforms(t *testing.T) {
 }
 
 func TestNoFaultOfAStoreHurts(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) corral.Store{
-		"weak":   func(*testing.T) corral.Store { return &corraltest.Store{} },
-		"strong": func(*testing.T) corral.Store { return &remembering{} },
-	} {
-		t.Run(name+", in virtual time", func(t *testing.T) { corraltest.TestStoreFaults(t, open, corraltest.VirtualTime(), reopening) })
-	}
+	corraltest.TestStoreFaults(t, func(*testing.T) corral.Store { return &corraltest.Store{} }, corraltest.VirtualTime(), reopening)
 }
 
 func TestNoFaultOfACoordinatorHurts(t *testing.T) {

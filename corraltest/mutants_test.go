@@ -355,7 +355,7 @@ func TestTheSuitesCatchWhatIsWrong(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			suite := exec.CommandContext(t.Context(), self, "-test.run=^TestWrong$", "-test.timeout=1m")
+			suite := exec.CommandContext(t.Context(), self, "-test.run=^TestWrong$", "-test.failfast", "-test.timeout=1m")
 			suite.Env = append(os.Environ(), "CORRALTEST_WRONG="+name)
 			out, err := suite.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "--- FAIL: TestWrong/") {
