@@ -185,41 +185,6 @@ func TestARedisThatHangsCostsAMissNoMoreThanTheSoftTimeout(t *testing.T) {
 	}
 }
 
-func TestACacheLivesWithEveryCallOfRedisThatGoesWrong(t *testing.T) {
-	server := localserver.Redis(t)
-	var cases atomic.Int64
-	open := func(t *testing.T, prefix string) corral.Store {
-		store, err := redis.Open(redis.Options{
-			Redis: redis.Config{Addresses: []string{server.Addr()}}, Prefix: prefix, SoftTimeout: 5 * time.Second, HardTimeout: 5 * time.Second,
-			Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { store.Close() })
-		return store
-	}
-	var mu sync.Mutex
-	prefixes := map[corral.Store]string{}
-	named := func(t *testing.T, prefix string) corral.Store {
-		store := open(t, prefix)
-		mu.Lock()
-		prefixes[store] = prefix
-		mu.Unlock()
-		return store
-	}
-	corraltest.TestStoreFaults(t,
-		func(t *testing.T) corral.Store { return named(t, fmt.Sprintf("case%d:", cases.Add(1))) },
-		corraltest.Reopening(func(t *testing.T, store corral.Store) corral.Store {
-			mu.Lock()
-			prefix := prefixes[store]
-			mu.Unlock()
-			store.(*redis.Store).Close()
-			return named(t, prefix)
-		}),
-	)
-}
-
 // What was computed is there for the next process. (This one finds nothing at
 // its address: the cache serves all the same.)
 func ExampleOpen() {

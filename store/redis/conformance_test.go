@@ -8,6 +8,7 @@ import (
 	"github.com/corralcache/corral"
 	"github.com/corralcache/corral/corraltest"
 	"github.com/corralcache/corral/internal/localserver"
+	"github.com/corralcache/corral/internal/redisconn"
 )
 
 func TestAStoreOnRedisHonoursTheContract(t *testing.T) {
@@ -18,6 +19,32 @@ func TestAStoreOnRedisHonoursTheContract(t *testing.T) {
 func TestAStoreOnAClusterHonoursTheContract(t *testing.T) {
 	cluster := localserver.Cluster(t)
 	suite(t, cluster.Addrs()[0])
+}
+
+// The stores share a client: hundreds of connections made at once are not what
+// is tested.
+func TestACacheLivesWithEveryCallOfAStoreThatGoesWrong(t *testing.T) {
+	client, err := redisconn.Open(Config{Addresses: []string{localserver.Redis(t).Addr()}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	var cases atomic.Int64
+	open := func(t *testing.T, prefix string) corral.Store {
+		o := patient.withDefaults()
+		o.Prefix = prefix
+		s := over(client, o, func() {})
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	corraltest.TestStoreFaults(t,
+		func(t *testing.T) corral.Store { return open(t, fmt.Sprintf("case%d:", cases.Add(1))) },
+		corraltest.Reopening(func(t *testing.T, store corral.Store) corral.Store {
+			was := store.(*Store)
+			was.Close()
+			return open(t, was.o.Prefix)
+		}),
+	)
 }
 
 // suite runs corraltest's, each case under a prefix of its own.

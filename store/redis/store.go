@@ -46,10 +46,12 @@ type Store struct {
 	o       Options
 	client  *redisconn.Client
 	breaker redisconn.Breaker
-	seats   chan struct{}
-	running sync.WaitGroup
-	life    context.Context // ends with Close
-	end     context.CancelFunc
+	// disconnect ends the client with the store.
+	disconnect func()
+	seats      chan struct{}
+	running    sync.WaitGroup
+	life       context.Context // ends with Close
+	end        context.CancelFunc
 
 	sequence string
 	values   string // prefix of the keys of records
@@ -81,15 +83,21 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, client: client, seats: make(chan struct{}, o.MaxCalls)}
+	return over(client, o, client.Close), nil
+}
+
+// over is a store on a client, which disconnect ends.
+func over(client *redisconn.Client, o Options, disconnect func()) *Store {
+	s := &Store{o: o, client: client, disconnect: disconnect, seats: make(chan struct{}, o.MaxCalls)}
 	s.life, s.end = context.WithCancel(context.Background())
-	return s, s.Bind("")
+	s.Bind("")
+	return s
 }
 
 // Close ends what is under way and the connections.
 func (s *Store) Close() error {
 	s.end()
-	s.client.Close()
+	s.disconnect()
 	s.running.Wait()
 	return nil
 }
