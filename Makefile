@@ -13,7 +13,7 @@ BREAK    ?=
 POSTS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run popular-posts build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-smoke soak docs
+.PHONY: help run popular-posts build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-store bench-smoke soak docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,7 @@ examples: ## Build and run the examples
 	scripts/run --once --nodes 3
 
 bench-smoke: ## See that the benchmarks run and that what they assert holds (no times)
+	@scripts/need redis-server
 	cd bench && $(GO) test ./...
 
 fuzz: ## Fuzz every target for FUZZTIME each
@@ -80,6 +81,10 @@ bench-http: ## Corral serve and its rivals side by side, with ratios and bars (B
 
 bench-cluster: ## Nodes of a cluster beside gRPC, NATS and groupcache, with ratios and bars (BENCH="-rows one,crowd -runs 3")
 	cd bench && $(GO) run ./cmd/cluster $(BENCH)
+
+bench-store: ## redislock beside the lock of tutorials and rueidisaside, and store/disk beside Pebble, with ratios and bars (BENCH="-rows cold,flow -runs 3")
+	@scripts/need redis-server
+	cd bench && $(GO) run ./cmd/store $(BENCH)
 
 soak: ## What takes longer (SOAKTIME=30m): stress, fuzzing, and real faults, with the table of what they were seen to do
 	$(GO) test -race -run 'TestNo|TestBytes' -count=200 -timeout $(SOAKTIME) .
