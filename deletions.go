@@ -75,13 +75,10 @@ func (d *deletions) addLocked(next deletion) {
 	d.queue = append(d.queue, next)
 }
 
-// widenLocked makes one deletion of everything of all that waits.
+// widenLocked makes one deletion of everything of all that waits. The next has
+// the highest revision.
 func (d *deletions) widenLocked(next deletion) {
-	revision := next.Revision
-	for _, waits := range d.queue[1:] {
-		revision = max(revision, waits.Revision)
-	}
-	all := deletion{Invalidation{Revision: revision, Target: Target{All: true}}, next.ticket}
+	all := deletion{Invalidation{Revision: next.Revision, Target: Target{All: true}}, next.ticket}
 	d.queue = append(d.queue[:1:1], all)
 	d.bytes = d.queue[0].bytes()
 }
@@ -103,14 +100,14 @@ func (d *deletion) mergeable(next *deletion) bool {
 	return d.Forget == next.Forget && d.targets()+next.targets() <= maxDeletionTargets
 }
 
-// merge adds the next. As of the higher revision more may go than each concerns.
+// merge adds the next. As of its revision, the higher one, more may go than each
+// concerns.
 func (d *deletion) merge(next *deletion) {
 	d.Keys = append(slices.Clip(d.Keys), next.Keys...)
 	d.Prefixes = append(slices.Clip(d.Prefixes), next.Prefixes...)
 	d.Tags = append(slices.Clip(d.Tags), next.Tags...)
 	d.All = d.All || next.All
-	d.Revision = max(d.Revision, next.Revision)
-	d.ticket = next.ticket
+	d.Revision, d.ticket = next.Revision, next.ticket
 }
 
 // deleteAll deletes until nothing waits or the cache closes.

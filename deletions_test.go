@@ -39,6 +39,9 @@ func TestAStoreThatIsSlowToDeleteHoldsUpNoRevision(t *testing.T) {
 			t.Fatalf("revision %d is in force after %v, want 6 after %v", g.info.Revision, time.Since(start), loadTime)
 		}
 		synctest.Wait()
+		late := text("of revision 6")
+		late.Revision = 6
+		r.keep("c", late)
 		r.log.Take()
 		if err := r.Invalidate(t.Context(), "c"); err != nil {
 			t.Fatal(err)
@@ -47,6 +50,9 @@ func TestAStoreThatIsSlowToDeleteHoldsUpNoRevision(t *testing.T) {
 			t.Fatalf("acknowledged after %v, want 2s, when the store has deleted what came before and, in one call, what waited meanwhile", took)
 		}
 		r.wantLog("invalidate c", "store delete a", "store delete b c")
+		if r.store.Look("c") != nil {
+			t.Fatal("the store has a record from before the invalidation")
+		}
 	})
 }
 
