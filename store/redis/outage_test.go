@@ -89,6 +89,27 @@ func TestARedisThatHangsCostsAMissTheSoftTimeoutAndThenNothing(t *testing.T) {
 	}
 }
 
+func TestCallsUnderWayAreBounded(t *testing.T) {
+	server := localserver.Redis(t)
+	s := at(t, server.Addr(), func(o *Options) { o.MaxCalls = 2 })
+	put(t, s, "a", rec("v", 1))
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	var two sync.WaitGroup
+	for range 2 {
+		two.Go(func() { s.Get(context.Background(), "a") })
+	}
+	eventually(t, "two are under way", func() bool { return len(s.seats) == 2 })
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, ErrBusy) {
+		t.Errorf("Get: %v, want %v", err, ErrBusy)
+	}
+	server.Resume()
+	two.Wait()
+	eventually(t, "there is room", func() bool { return len(s.seats) == 0 })
+	want(t, s, "a", "v")
+}
+
 func TestARedisThatIsGoneAndBackIsUsedAgain(t *testing.T) {
 	server := localserver.Redis(t)
 	s := at(t, server.Addr(), hasty)

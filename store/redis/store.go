@@ -29,6 +29,10 @@ var ErrTooLarge = errors.New("redis: too large to be stored")
 // was under way when it came does not come after it.
 const tombstoneTTL = 15 * time.Second
 
+// quiet is for how long nothing must have been broken before the log is told
+// again that something is.
+const quiet = time.Minute
+
 // A Store keeps records in Redis. See the package on what it promises.
 //
 // Invariants:
@@ -58,7 +62,9 @@ type Store struct {
 	gens     *generations
 	highest  atomic.Uint64 // revision that was seen here
 	refusing atomic.Bool   // Redis has refused the last write
-	n        counts
+	// saidBroken is when something could last not be read, in nanoseconds.
+	saidBroken atomic.Int64
+	n          counts
 }
 
 type counts struct {
@@ -200,7 +206,9 @@ func (s *Store) broken(ctx context.Context, key string, err error) error {
 		return err
 	}
 	s.n.corrupt.Add(1)
-	s.o.Logger.Warn("redis: what is stored cannot be read, and is removed", "key", key, "cause", err)
+	if now := time.Now(); now.Sub(time.Unix(0, s.saidBroken.Swap(now.UnixNano()))) > quiet {
+		s.o.Logger.Warn("redis: what is stored cannot be read, and is removed; more of it is only counted", "key", key, "cause", err)
+	}
 	return s.client.Do(ctx, s.client.B().Unlink().Key(key).Build()).Error()
 }
 
