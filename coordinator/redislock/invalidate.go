@@ -22,6 +22,9 @@ const maxPending = 1024
 // touchBatch is how many keys are touched in one go.
 const touchBatch = 256
 
+// anybody is a process that Redis has lost, if there is one.
+const anybody = "?"
+
 // askAgain is how often an Invalidate looks itself who has applied it, and who
 // is gone.
 const askAgain = 250 * time.Millisecond
@@ -73,8 +76,8 @@ func (c *Coordinator) Overwrite(ctx context.Context, key string) (corral.Lease, 
 
 // tell ends what Redis has under the target's keys, and then gives the target
 // its revision, by which all hear of it (L5). With a token, a lease of the key is
-// granted with it. missing are those who have not applied it yet, and until when
-// they count as there.
+// granted with it. missing are those who have not applied it yet, and from when on
+// they need not.
 func (c *Coordinator) tell(target *corral.Target, token string) (revision uint64, missing map[string]time.Time, err error) {
 	if err := c.touch(target.Keys, token); err != nil {
 		return 0, nil, err
@@ -88,7 +91,7 @@ func (c *Coordinator) tell(target *corral.Target, token string) (revision uint64
 	if target.All {
 		all = "1"
 	}
-	args := []string{c.me, decimal(heard), c.nextToken(), c.everybody(), all, strconv.Itoa(maxPrefixes), encodeTarget(target), strconv.Itoa(len(target.Tags))}
+	args := []string{c.me, micro(presence), decimal(heard), c.nextToken(), c.everybody(), all, strconv.Itoa(maxPrefixes), encodeTarget(target), strconv.Itoa(len(target.Tags))}
 	for _, tag := range target.Tags {
 		args = append(args, strconv.Itoa(int(slot(tag))))
 	}
@@ -101,15 +104,16 @@ func (c *Coordinator) tell(target *corral.Target, token string) (revision uint64
 		return 0, nil, errMessage
 	}
 	revision, err1 := reply[0].AsUint64()
-	anew, err2 := reply[1].AsInt64()
+	unsure, err2 := reply[1].AsInt64()
 	now, err3 := reply[2].AsInt64()
 	live, err4 := reply[3].AsStrSlice()
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return 0, nil, err
 	}
-	missing = c.whoIsThere(revision, now, live)
-	if anew == 1 { // Redis has lost who is there: they notice within a presence
-		missing["?"] = time.Now().Add(presence)
+	_, missing = c.whoIsThere(revision, now, live)
+	missing[c.me] = time.Time{} // knows by itself
+	if unsure > 0 {             // Redis has lost who is there: they notice within a presence
+		missing[anybody] = time.Now().Add(time.Duration(unsure) * time.Microsecond)
 	}
 	return revision, missing, nil
 }
@@ -145,28 +149,30 @@ func (c *Coordinator) touch(keys []string, token string) error {
 	return nil
 }
 
-// whoIsThere reads the processes that have not applied a revision, and until
-// when they count as there.
-func (c *Coordinator) whoIsThere(revision uint64, now int64, live []string) map[string]time.Time {
-	missing := map[string]time.Time{}
+// whoIsThere reads which processes have applied a revision, and until when those
+// count as there that have not.
+func (c *Coordinator) whoIsThere(revision uint64, now int64, live []string) (done []string, missing map[string]time.Time) {
+	missing = map[string]time.Time{}
 	for i := 0; i+1 < len(live); i += 2 {
 		till, applied, _ := strings.Cut(live[i+1], " ")
 		deadline, err1 := strconv.ParseInt(till, 10, 64)
 		has, err2 := strconv.ParseUint(applied, 10, 64)
-		if err := errors.Join(err1, err2); err != nil || deadline <= now || has >= revision || live[i] == c.me {
-			continue
+		switch {
+		case err1 != nil, err2 != nil, live[i] == c.me:
+		case has >= revision:
+			done = append(done, live[i])
+		case deadline > now:
+			missing[live[i]] = time.Now().Add(time.Duration(deadline-now) * time.Microsecond)
 		}
-		missing[live[i]] = time.Now().Add(time.Duration(deadline-now) * time.Microsecond)
 	}
-	missing[c.me] = time.Time{} // knows by itself
-	return missing
+	return done, missing
 }
 
 // await is an Invalidate that waits until its revision is applied.
 type await struct {
 	revision uint64
-	missing  map[string]time.Time
-	done     chan struct{} // closed when missing is empty
+	missing  map[string]time.Time // who has not, and until when they count as there
+	done     chan struct{}        // closed when missing is empty
 }
 
 // appliedLocked notes up to where a process has applied.
@@ -221,7 +227,7 @@ func (c *Coordinator) everywhere(ctx context.Context, revision uint64, missing m
 func (c *Coordinator) look(ctx context.Context, a *await) {
 	ctx, cancel := context.WithTimeout(ctx, c.conf.Timeout)
 	defer cancel()
-	reply, err := liveScript.on(ctx, c.client, c.global()[3:]).ToArray()
+	reply, err := liveScript.on(ctx, c.client, c.global()).ToArray()
 	if err != nil || len(reply) != 2 {
 		c.note(err)
 		return
@@ -231,11 +237,16 @@ func (c *Coordinator) look(ctx context.Context, a *await) {
 	if errors.Join(err1, err2) != nil {
 		return
 	}
-	there := c.whoIsThere(a.revision, now, live)
+	applied, there := c.whoIsThere(a.revision, now, live)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, process := range applied {
+		c.strikeLocked(a, process)
+	}
 	for process, till := range a.missing {
-		if _, still := there[process]; !still && time.Now().After(till) || process != c.me && !still && process != "?" {
+		if later, still := there[process]; still {
+			a.missing[process] = later
+		} else if process != c.me && time.Now().After(till) {
 			c.strikeLocked(a, process)
 		}
 	}

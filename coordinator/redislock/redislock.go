@@ -57,7 +57,8 @@ type Coordinator struct {
 
 	opened          time.Time
 	begun, watching bool
-	missed          uint64        // the newest Missed that Watch was told, or is to be
+	early           bool          // a Join was answered before the first Watch
+	missed          uint64        // the newest Missed, or first word, that Watch is told
 	moved           chan struct{} // closed and made anew when that is applied
 	queue           []told
 	queued          chan struct{} // something is in queue
@@ -125,7 +126,7 @@ func (c *Coordinator) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), c.conf.Timeout)
 		defer cancel()
 		if c.client.Mode() != "" { // nobody is to wait for this process
-			c.client.Do(ctx, c.client.B().Hdel().Key(c.global()[3]).Field(c.me).Build())
+			c.client.Do(ctx, c.client.B().Hdel().Key(c.global()[1]).Field(c.me).Build())
 		}
 		c.client.Close()
 	})
@@ -139,9 +140,7 @@ func (c *Coordinator) Sequence() string { return "redislock " + c.conf.Prefix }
 // Names in Redis.
 //
 //	prefix k: key    a key's hash
-//	{prefix}state    id, revision, all
-//	{prefix}tags     newest invalidation by tag's place
-//	{prefix}prefixes newest invalidation by prefix
+//	{prefix}state    revision, and the newest invalidations: lua/history.lua
 //	{prefix}live     processes: until when they count as there, what they have applied
 //	prefix i         channel to everybody
 //	prefix c: id     channel to one process
@@ -149,7 +148,7 @@ func (c *Coordinator) hash(key string) []string { return []string{c.conf.Prefix 
 
 func (c *Coordinator) global() []string {
 	tag := "{" + c.conf.Prefix + "}"
-	return []string{tag + "state", tag + "tags", tag + "prefixes", tag + "live"}
+	return []string{tag + "state", tag + "live"}
 }
 
 func (c *Coordinator) everybody() string { return c.conf.Prefix + "i" }

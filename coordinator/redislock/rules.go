@@ -61,20 +61,23 @@ func (r *rules) prefix(prefix string, revision uint64) {
 	clear(r.prefixes)
 }
 
-// read takes in what Redis remembers, as it answers HGETALL. What this process
-// knows already stays: Redis may have lost it.
-func (r *rules) read(all uint64, tags, prefixes []string) {
+// read takes in what Redis remembers: the fields of its state, as it answers
+// HGETALL. What this process knows already stays: Redis may have lost it.
+func (r *rules) read(all uint64, state []string) {
 	r.all = max(r.all, all)
-	for i := 0; i+1 < len(tags); i += 2 {
-		at, err := strconv.ParseUint(tags[i], 10, 16)
-		revision, err2 := strconv.ParseUint(tags[i+1], 10, 64)
-		if err == nil && err2 == nil {
-			r.tag(uint16(at), revision)
+	for i := 0; i+1 < len(state); i += 2 {
+		kind, name, found := strings.Cut(state[i], ":")
+		revision, err := strconv.ParseUint(state[i+1], 10, 64)
+		if !found || err != nil {
+			continue
 		}
-	}
-	for i := 0; i+1 < len(prefixes); i += 2 {
-		if revision, err := strconv.ParseUint(prefixes[i+1], 10, 64); err == nil {
-			r.prefix(prefixes[i], revision)
+		switch kind {
+		case "t":
+			if at, err := strconv.ParseUint(name, 10, 16); err == nil {
+				r.tag(uint16(at), revision)
+			}
+		case "p":
+			r.prefix(name, revision)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestTheNewestInvalidationThatConcernsAValueIsFound(t *testing.T) {
 			t.Errorf("%q with %v: %d, want %d", row.key, row.tags, got, row.want)
 		}
 	}
-	r.read(4, []string{fmt.Sprint(slot("y")), "9", "bad", "9", "1"}, []string{"c", "8", "d", "bad"})
+	r.read(4, []string{fmt.Sprint("t:", slot("y")), "9", "t:bad", "9", "id", "x", "revision", "99", "p:c", "8", "p:z", "bad", "t:1"})
 	if all, tag, prefix := r.last("z", nil), r.last("z", []string{"y"}), r.last("cc", nil); all != 4 || tag != 9 || prefix != 8 {
 		t.Errorf("read: %d, %d, %d; want 4, 9, 8", all, tag, prefix)
 	}

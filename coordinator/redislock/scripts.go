@@ -48,6 +48,9 @@ var quitText string
 //go:embed lua/touch.lua
 var touchText string
 
+//go:embed lua/history.lua
+var history string
+
 //go:embed lua/sync.lua
 var syncText string
 
@@ -67,10 +70,10 @@ var (
 	leaveScript      = newScript(prelude, leaveText)
 	quitScript       = newScript(prelude, quitText)
 	touchScript      = newScript(prelude, touchText)
-	syncScript       = newScript(syncText)
-	beatScript       = newScript(beatText)
-	invalidateScript = newScript(invalidateText)
-	liveScript       = newScript(liveText)
+	syncScript       = newScript(history, syncText)
+	beatScript       = newScript(history, beatText)
+	invalidateScript = newScript(history, invalidateText)
+	liveScript       = newScript(history, liveText)
 )
 
 // on runs a script by its digest, and sends it whole to a server that does not

@@ -112,21 +112,20 @@ func (c *Coordinator) open(ctx context.Context, conn rueidis.DedicatedClient) (<
 
 // synced takes in what was invalidated before the session.
 func (c *Coordinator) synced(reply []rueidis.RedisMessage) error {
-	if len(reply) != 5 {
+	if len(reply) != 4 {
 		return errMessage
 	}
 	history, err1 := reply[0].ToString()
 	revision, err2 := reply[1].AsUint64()
 	all, err3 := reply[2].AsUint64()
-	tags, err4 := reply[3].AsStrSlice()
-	prefixes, err5 := reply[4].AsStrSlice()
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	state, err4 := reply[3].AsStrSlice()
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.history, c.seen = history, revision
-	c.rules.read(all, tags, prefixes)
+	c.rules.read(all, state)
 	if revision > c.heard {
 		c.heard = revision
 		c.tellLocked(told{inv: corral.Invalidation{Revision: revision, Missed: true}})
@@ -173,8 +172,7 @@ func (c *Coordinator) beat(conn rueidis.DedicatedClient) error {
 	c.mu.Lock()
 	applied, before := c.applied, c.seen
 	c.mu.Unlock()
-	state := c.global()
-	reply, err := beatScript.on(ctx, conn, []string{state[0], state[3]}, c.me, micro(presence), decimal(applied)).AsStrSlice()
+	reply, err := beatScript.on(ctx, conn, c.global(), c.me, micro(presence), decimal(applied)).AsStrSlice()
 	if err != nil {
 		return err
 	}
@@ -262,10 +260,12 @@ func (c *Coordinator) settled(ctx context.Context) error {
 		case !c.begun:
 			left = min(left, firstWord-time.Since(c.opened))
 		}
-		c.mu.Unlock()
 		if left <= 0 || c.ctx.Err() != nil {
+			c.early = c.early || !c.begun
+			c.mu.Unlock()
 			return nil
 		}
+		c.mu.Unlock()
 		if err := c.pass(ctx, moved, left); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func (c *Coordinator) appliedHereLocked(t told) {
 	if len(c.acks) > 0 {
 		c.wakeAcksLocked()
 	}
-	if t.inv.Missed {
+	if t.inv.Revision == c.missed {
 		close(c.moved)
 		c.moved = make(chan struct{})
 	}
@@ -95,8 +95,8 @@ func (c *Coordinator) acknowledge() {
 	}
 }
 
-// Watch tells of every invalidation, from the first word on: Missed, up to the
-// newest revision. It does not end when the connection does: then it tells of
+// Watch tells of every invalidation, from the first word on, which says up to
+// where this process has heard of all. It does not end when the connection does: then it tells of
 // Missed too, at a revision of this process's own, which Redis makes everybody's
 // once it is back. There is one Watch at a time.
 func (c *Coordinator) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
@@ -106,12 +106,16 @@ func (c *Coordinator) Watch(ctx context.Context, apply func(corral.Invalidation)
 		return errors.New("redislock: a Watch is under way: a Coordinator is for one cache")
 	}
 	c.watching = true
-	if c.begun {
-		c.heard++ // what came between is in memory, and is to be below
+	// What came before is in memory, and is to be below. At the first Watch there
+	// is nothing, and those who ask already wait: their loads are not to be spent.
+	missed := c.begun || c.early
+	if missed {
+		c.heard++
 	}
 	c.begun = true
 	c.queue = nil
-	c.tellLocked(told{inv: corral.Invalidation{Revision: c.heard, Missed: true}})
+	c.tellLocked(told{inv: corral.Invalidation{Revision: c.heard, Missed: missed}})
+	c.missed = c.heard
 	c.mu.Unlock()
 	defer c.unwatch()
 	for {
