@@ -13,7 +13,7 @@ BREAK    ?=
 POSTS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run popular-posts build test unit lint model sim examples fuzz bench bench-http bench-cluster bench-store bench-smoke soak docs
+.PHONY: help run popular-posts build test unit faults lint model sim examples fuzz bench bench-http bench-cluster bench-store bench-smoke soak docs
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -32,8 +32,11 @@ build: ## Build bin/corral
 	$(GO) build -o bin/corral ./cmd/corral
 
 test: ## All tests: format, lint, unit tests with -race, examples, bench smoke, fuzzing
-	@scripts/need gcc
-	@$(MAKE) --no-print-directory lint unit model examples bench-smoke fuzz
+	@scripts/need gcc spin
+	@test "$$(id -u)" != 0 || scripts/need ip nft
+	@$(MAKE) --no-print-directory lint unit examples bench-smoke
+	@echo "faults, which mostly wait, with models and fuzzing on what processors they leave: each is shown when it ends"
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target faults model fuzz
 	@echo "all tests passed"
 
 unit: ## Unit tests with the race detector, and crowds in full size without it
@@ -42,11 +45,13 @@ unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race -p 1 ./coordinator/cluster/... ./server # nodes lose their leases where processors are short
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
 	$(GO) test -tags sim ./coordinator/cluster/sim/...
+
+faults: ## Clusters of real processes that are killed, stopped and cut off, in the short form
 	@test "$$(id -u)" != 0 || scripts/need ip nft
-	$(GO) test ./coordinator/cluster/faults
+	$(GO) test -timeout 30m ./coordinator/cluster/faults
 
 model: ## The models of the cluster's protocol, exhaustively, and every rule broken
-	@scripts/model
+	@nice -n 19 scripts/model
 
 sim: ## The cluster's core in the simulator (SEEDS=10000; SEED=n replays one; BREAK=rule switches one off)
 	@scripts/sim "$(SEEDS)" "$(SEED)" "$(BREAK)"
@@ -69,7 +74,7 @@ bench-smoke: ## See that the benchmarks run and that what they assert holds (no 
 	cd bench && $(GO) test ./...
 
 fuzz: ## Fuzz every target for FUZZTIME each
-	scripts/fuzz $(FUZZTIME)
+	nice -n 19 scripts/fuzz $(FUZZTIME)
 
 bench: ## Corral and its rivals side by side, with ratios
 	cd bench && $(GO) run ./cmd/compare
