@@ -26,7 +26,7 @@ import (
 )
 
 // soon is how long a test waits for what must come.
-const soon = 30 * time.Second
+const soon = 60 * time.Second
 
 // A fleet is three daemons that are one cluster, before one origin.
 type fleet struct {
@@ -119,7 +119,7 @@ func startFleet(t *testing.T, answer http.HandlerFunc, settings ...string) *flee
 				t.Errorf("JoinCluster %s: %v", c.NodeName, err)
 				return
 			}
-			if f.sites[i], err = NewHandler(c, log, node); err != nil {
+			if f.sites[i], err = NewHandler(c, log, Tiers{Node: node}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -129,7 +129,7 @@ func startFleet(t *testing.T, answer http.HandlerFunc, settings ...string) *flee
 		t.FailNow()
 	}
 	for i, site := range f.sites {
-		f.nodes[i] = startWith(t, configs[i], Options{Handler: site, Cluster: site.node})
+		f.nodes[i] = startWith(t, configs[i], Options{Handler: site, Cluster: site.tiers.Node})
 	}
 	f.connected()
 	return f
@@ -141,8 +141,8 @@ func (f *fleet) connected() {
 	deadline := time.Now().Add(soon)
 	for i, site := range f.sites {
 		for {
-			status, owners := site.node.Status(), map[string]int{}
-			for _, p := range site.node.Table() {
+			status, owners := site.tiers.Node.Status(), map[string]int{}
+			for _, p := range site.tiers.Node.Table() {
 				owners[p.Owner]++
 			}
 			least, most := status.Partitions, 0
@@ -168,7 +168,7 @@ func (f *fleet) owner(path string) int {
 	if err != nil {
 		f.Fatal(err)
 	}
-	name := f.sites[0].node.Find("corral", key).Owner
+	name := f.sites[0].tiers.Node.Find("corral", key).Owner
 	return int(name[0] - 'a')
 }
 
@@ -201,7 +201,7 @@ func (f *fleet) do(ctx context.Context, node int, method, path string, header ..
 // of processor time it may, and then a load may be repeated.
 func (f *fleet) lapsed() bool {
 	for _, site := range f.sites {
-		if s := site.node.Status(); s.Lapses+s.Buried > 0 {
+		if s := site.tiers.Node.Status(); s.Lapses+s.Buried > 0 {
 			return true
 		}
 	}
@@ -583,7 +583,7 @@ func TestThreeNodesAreOneCache(t *testing.T) {
 			body, _ := io.ReadAll(response.Body)
 			return response.StatusCode, string(body)
 		}
-		owned := func(node int) int { return f.sites[node].node.Status().Owned }
+		owned := func(node int) int { return f.sites[node].tiers.Node.Status().Owned }
 		if code, body := order(0, "b"); code != 200 || !strings.Contains(body, `"draining":true`) {
 			t.Fatalf("drain of b at a = %d %s", code, body)
 		}

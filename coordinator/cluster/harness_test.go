@@ -18,7 +18,7 @@ import (
 )
 
 // soon is how long a test waits for what must come; it fails after that.
-const soon = 20 * time.Second
+const soon = 60 * time.Second
 
 // logged is a log that is shown when the test has failed.
 type logged struct {

@@ -116,7 +116,7 @@ func newFleet(t *testing.T, size int, secure bool, issuer *authority.Authority) 
 
 func (f *fleet) start() {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 3*soon)
+	ctx, cancel := context.WithTimeout(f.t.Context(), soon)
 	defer cancel()
 	var all sync.WaitGroup
 	failures := make([]error, len(f.configs))
@@ -148,14 +148,14 @@ func until(t *testing.T, what string, is func() bool) {
 	defer cancel()
 	for !is() {
 		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			t.Fatalf("waited %v for %s", 3*soon, what)
+			t.Fatalf("waited %v for %s", soon, what)
 		}
 	}
 }
 
 // traffic gets and invalidates keys at all nodes until it is stopped, and tells
-// of every error. That of a node without a lease it counts: lapses says whether
-// there was one.
+// of every error but an invalidation that etcd did not take in time. That of a node
+// without a lease it counts: lapses says whether there was one.
 func (f *fleet) traffic() (stop func()) {
 	o := &origin{}
 	caches := openAll(f.t, f.nodes, o)
@@ -171,7 +171,8 @@ func (f *fleet) traffic() (stop func()) {
 				}
 				switch {
 				case ctx.Err() != nil || err == nil:
-				case errors.Is(err, corral.ErrUnavailable), errors.Is(err, corral.ErrNotAcknowledged):
+				case errors.Is(err, corral.ErrNotAcknowledged): // etcd may look for a leader, for as long as the machine lets it
+				case errors.Is(err, corral.ErrUnavailable):
 					f.unavailable.Add(1)
 				default:
 					f.t.Errorf("at node %s: %v", f.configs[i].Name, err)
