@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"corraltest":           {""},
 	"metrics/prom":         {"", "upstream"},
 	"metrics/promcluster":  {"coordinator/cluster"},
+	"metrics/promlock":     {"coordinator/redislock"},
 	"metrics/otel":         {""},
 	"httpcache":            {"", "internal/httpsem", "internal/pace", "internal/unasked"},
 	"upstream":             {"internal/httpsem", "internal/pace", "internal/unasked"},
@@ -38,6 +39,7 @@ var mayImport = map[string][]string{
 	"codec":                {""},
 	"store/disk":           {"", "internal/stored"},
 
+	"coordinator/marker":    {"", "internal/redisconn", "internal/stored"},
 	"coordinator/redislock": {"", "internal/redisconn", "internal/stored"},
 
 	"coordinator/cluster":                   {"", "internal/placement", "coordinator/cluster/core", "coordinator/cluster/internal/etcd", "coordinator/cluster/internal/identity", "coordinator/cluster/internal/peer"},

@@ -19,10 +19,16 @@ import (
 func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coordinator, options ...Option) {
 	s := newSuite(options)
 	run := func(name string, processes int, test func(t *testing.T, m []*member)) {
-		s.run(t, name, func(t *testing.T) { test(t, enrol(t, open(t, processes))) })
+		s.run(t, name, func(t *testing.T) { test(t, enrol(t, s, open(t, processes))) })
 	}
-	run("one asker is granted a lease, the others are given what it fills", 3, oneLease)
-	run("the record that is filled arrives whole", 2, recordsArrive)
+	unless := func(weaknesses []Weakness, name string, processes int, test func(t *testing.T, m []*member)) {
+		run(name, processes, func(t *testing.T, m []*member) {
+			s.unless(t, weaknesses...)
+			test(t, m)
+		})
+	}
+	run("one asker is granted a lease, the others are given what it fills", 3, func(t *testing.T, m []*member) { oneLease(t, s, m) })
+	run("the record that is filled arrives whole", 2, func(t *testing.T, m []*member) { recordsArrive(t, s, m) })
 	run("a body that is filled arrives byte for byte", 2, func(t *testing.T, m []*member) {
 		lease, parked := m[0].lease(t, "a"), m[1].park(t, s, "a")
 		text := strings.Repeat("body\n", 50_000)
@@ -171,10 +177,10 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		want(t, parked, corral.AnswerValue)
 	})
 	run("a lease that is not extended goes on to one who is parked", 3, func(t *testing.T, m []*member) {
-		leasesGoOn(t, m, func(lease corral.Lease) { receive(t, lease.Lost()) })
+		leasesGoOn(t, s, m, func(lease corral.Lease) { receive(t, lease.Lost()) })
 	})
 	run("a lease that is abandoned goes on to one who is parked", 3, func(t *testing.T, m []*member) {
-		leasesGoOn(t, m, func(lease corral.Lease) {
+		leasesGoOn(t, s, m, func(lease corral.Lease) {
 			s.settle()
 			if err := lease.Abandon(deadline(t)); err != nil {
 				t.Fatalf("Abandon: %v", err)
@@ -187,8 +193,8 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		}
 		m[1].lease(t, "a")
 	})
-	run("a holder that leaves is told once nobody waits any more", 3, func(t *testing.T, m []*member) { holdersAreTold(t, s, m) })
-	run("a holder that leaves is told at once when nobody waits", 2, func(t *testing.T, m []*member) {
+	unless([]Weakness{NeverUnwanted}, "a holder that leaves is told once nobody waits any more", 3, func(t *testing.T, m []*member) { holdersAreTold(t, s, m) })
+	unless([]Weakness{NeverUnwanted}, "a holder that leaves is told at once when nobody waits", 2, func(t *testing.T, m []*member) {
 		lease, unwanted := m[0].lease(t, "a"), make(chan bool, 2)
 		lease.Leave(func() { unwanted <- true })
 		receive(t, unwanted)
@@ -198,18 +204,18 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		m[1].lease(t, "a")
 		wantNothing(t, s, unwanted)
 	})
-	run("a process that may not answer is granted nothing", 2, func(t *testing.T, m []*member) {
+	unless([]Weakness{NeverLapsed}, "a process that may not answer is granted nothing", 2, func(t *testing.T, m []*member) {
 		answer, err := m[0].Join(deadline(t), m[0].lapsed("a"))
 		if err == nil && answer.Kind != corral.AnswerUnavailable {
 			t.Fatalf("Join gave kind %d; want that nobody can say", answer.Kind)
 		}
 		m[1].lease(t, "a")
 	})
-	run("a process that may not answer is given what is kept", 2, func(t *testing.T, m []*member) {
+	unless([]Weakness{NeverLapsed}, "a process that may not answer is given what is kept", 2, func(t *testing.T, m []*member) {
 		fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
 		want(t, m[1].join(deadline(t), m[1].lapsed("a")), corral.AnswerValue)
 	})
-	run("a process that may not answer is given what is computed, and no lease", 3, func(t *testing.T, m []*member) {
+	unless([]Weakness{NeverLapsed}, "a process that may not answer is given what is computed, and no lease", 3, func(t *testing.T, m []*member) {
 		lease := m[0].lease(t, "a")
 		lapsed := m[1].join(deadline(t), m[1].lapsed("a"))
 		wantNothing(t, s, lapsed)
@@ -220,7 +226,7 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		fill(t, m[2], want(t, parked, corral.AnswerLease).Lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
 		want(t, lapsed, corral.AnswerValue)
 	})
-	run("a process that may not answer is not given what was begun before an invalidation that it has not heard of", 2, func(t *testing.T, m []*member) {
+	unless([]Weakness{NeverLapsed}, "a process that may not answer is not given what was begun before an invalidation that it has not heard of", 2, func(t *testing.T, m []*member) {
 		begun := m[0].revision()
 		lease := m[0].lease(t, "a")
 		m[0].invalidate(t, corral.Target{Tags: []string{"x"}})
@@ -233,13 +239,13 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 			t.Fatalf("Join gave %q, which an invalidation concerns", got.Record.Value)
 		}
 	})
-	run("Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
+	unless([]Weakness{Unheard}, "Watch sees every invalidation once, in the order of revisions", 3, watchesAgree)
 	run("Watch begins by saying from which revision on it tells everything", 1, func(t *testing.T, m []*member) {
 		if first := m[0].seen()[0]; len(first.Keys)+len(first.Prefixes)+len(first.Tags) > 0 || first.Revision == 0 || first.More {
 			t.Fatalf("the first word was %+v; want Missed, everything, or no target", first)
 		}
 	})
-	run("Watch brings a target as it was given", 2, func(t *testing.T, m []*member) {
+	unless([]Weakness{Unheard, KeysOnly}, "Watch brings a target as it was given", 2, func(t *testing.T, m []*member) {
 		for _, target := range []corral.Target{
 			{Keys: []string{"a", "\xff"}, Prefixes: []string{"p/", ""}, Tags: []string{"x"}, Soft: true},
 			{Prefixes: []string{"p/"}}, {All: true, Soft: true}, {Tags: []string{"x", ""}},
@@ -255,16 +261,18 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 			}
 		}
 	})
-	run("Invalidate returns once the callbacks of Watch have", 2, func(t *testing.T, m []*member) {
-		release := m[1].hold()
+	waits := func(t *testing.T, held, tells *member) {
+		release := held.hold()
 		done := make(chan error, 1)
-		go func() { done <- m[0].Invalidate(deadline(t), corral.Target{Keys: []string{"a"}}) }()
+		go func() { done <- tells.Invalidate(deadline(t), corral.Target{Keys: []string{"a"}}) }()
 		wantNothing(t, s, done)
 		release()
 		if err := receive(t, done); err != nil {
 			t.Fatalf("Invalidate: %v", err)
 		}
-	})
+	}
+	run("Invalidate returns once the callback of its own Watch has", 1, func(t *testing.T, m []*member) { waits(t, m[0], m[0]) })
+	unless([]Weakness{Unheard}, "Invalidate returns once the callbacks of Watch have", 2, func(t *testing.T, m []*member) { waits(t, m[1], m[0]) })
 	run("Invalidate that cannot tell says so", 2, func(t *testing.T, m []*member) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -284,12 +292,16 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 		{"all, a soft one,", corral.Target{All: true, Soft: true}},
 	} {
 		name, target := row.name, row.target
-		run("who asks after an invalidation by "+name+" is not given what was kept", 2, func(t *testing.T, m []*member) {
+		var needs []Weakness // not to have, for what this target asks
+		if len(target.Keys) == 0 {
+			needs = []Weakness{KeysOnly}
+		}
+		unless(needs, "who asks after an invalidation by "+name+" is not given what was kept", 2, func(t *testing.T, m []*member) {
 			fill(t, m[0], m[0].lease(t, "a"), &corral.Record{Value: []byte("old"), BodySize: -1, Revision: m[0].revision(), TTL: time.Hour, Tags: []string{"x"}})
 			m[0].invalidate(t, target)
 			m[1].lease(t, "a")
 		})
-		run("who asks after an invalidation by "+name+" is not given what was begun before", 3, func(t *testing.T, m []*member) {
+		unless(append(needs, KeepsLateFills), "who asks after an invalidation by "+name+" is not given what was begun before", 3, func(t *testing.T, m []*member) {
 			begun := m[0].revision()
 			lease, before := m[0].lease(t, "a"), m[1].park(t, s, "a")
 			m[0].invalidate(t, target)
@@ -310,7 +322,7 @@ func TestCoordinator(t *testing.T, open func(t *testing.T, n int) []corral.Coord
 	})
 }
 
-func oneLease(t *testing.T, m []*member) {
+func oneLease(t *testing.T, s suite, m []*member) {
 	const askers = 10
 	var mu sync.Mutex
 	leases := 0
@@ -334,12 +346,12 @@ func oneLease(t *testing.T, m []*member) {
 		}
 	}
 	all.Wait()
-	if leases != 1 {
+	if leases != 1 && !s.is(TwoLeases) || leases == 0 {
 		t.Fatalf("%d leases were granted, want 1", leases)
 	}
 }
 
-func recordsArrive(t *testing.T, m []*member) {
+func recordsArrive(t *testing.T, s suite, m []*member) {
 	lease, parked := m[0].lease(t, "a"), m[1].join(deadline(t), m[1].request("a"))
 	filled := corral.Record{
 		Value: []byte("v\x00\xff"), BodySize: -1, Revision: m[0].revision(), Age: time.Second, TTL: time.Hour, StaleFor: 2 * time.Hour,
@@ -348,7 +360,7 @@ func recordsArrive(t *testing.T, m []*member) {
 	copied := filled
 	fill(t, m[0], lease, &copied)
 	got := want(t, parked, corral.AnswerValue).Record
-	if string(got.Value) != string(filled.Value) || got.Body != nil || got.Revision != filled.Revision || got.Outcome != corral.Keep ||
+	if string(got.Value) != string(filled.Value) || got.Body != nil || got.Revision != filled.Revision && !s.is(Unheard) || got.Outcome != corral.Keep ||
 		got.StaleFor != filled.StaleFor || got.StaleOnError != filled.StaleOnError || got.StaleOnOutage != filled.StaleOnOutage || got.EarlyRefresh != filled.EarlyRefresh ||
 		got.Cost != filled.Cost || !slices.Equal(got.Tags, filled.Tags) || got.Validator != filled.Validator ||
 		got.Age < filled.Age || got.Age > filled.Age+patience || got.TTL > filled.TTL || got.TTL < filled.TTL-patience {
@@ -371,13 +383,15 @@ func holdersAreTold(t *testing.T, s suite, m []*member) {
 	wantNothing(t, s, unwanted)
 }
 
-func leasesGoOn(t *testing.T, m []*member, end func(corral.Lease)) {
+func leasesGoOn(t *testing.T, s suite, m []*member, end func(corral.Lease)) {
 	lease := m[0].lease(t, "a")
 	first := m[1].join(deadline(t), m[1].request("a"))
 	second := m[2].join(deadline(t), m[2].request("a"))
 	end(lease)
-	if err := lease.Fill(deadline(t), &corral.Record{Value: []byte("late"), BodySize: -1, TTL: time.Hour}); err == nil {
-		t.Error("Fill of a lease that had gone on was acknowledged")
+	if !s.is(Unfenced) {
+		if err := lease.Fill(deadline(t), &corral.Record{Value: []byte("late"), BodySize: -1, TTL: time.Hour}); err == nil {
+			t.Error("Fill of a lease that had gone on was acknowledged")
+		}
 	}
 	holder, other := m[1], second
 	var answer joined
@@ -392,8 +406,13 @@ func leasesGoOn(t *testing.T, m []*member, end func(corral.Lease)) {
 		t.Fatalf("Join gave kind %d, %v; want a lease", answer.Kind, answer.err)
 	}
 	fill(t, holder, answer.Lease, &corral.Record{Value: []byte("v"), BodySize: -1, TTL: time.Hour})
-	if got := want(t, other, corral.AnswerValue).Record; string(got.Value) != "v" {
-		t.Fatalf("got %q, want %q", got.Value, "v")
+	switch got := receive(t, other); {
+	case s.is(TwoLeases) && got.Kind == corral.AnswerLease:
+		if err := got.Lease.Abandon(deadline(t)); err != nil {
+			t.Errorf("Abandon: %v", err)
+		}
+	case got.err != nil || got.Kind != corral.AnswerValue || string(got.Record.Value) != "v":
+		t.Fatalf("Join gave kind %d, %v; want the value %q", got.Kind, got.err, "v")
 	}
 }
 
@@ -450,7 +469,7 @@ type member struct {
 
 // enrol begins the Watch of every process and waits until all see what is
 // invalidated.
-func enrol(t *testing.T, processes []corral.Coordinator) []*member {
+func enrol(t *testing.T, s suite, processes []corral.Coordinator) []*member {
 	t.Helper()
 	members := make([]*member, len(processes))
 	for i, process := range processes {
@@ -466,9 +485,15 @@ func enrol(t *testing.T, processes []corral.Coordinator) []*member {
 		members[i] = m
 	}
 	ctx := deadline(t)
+	telling := members[:1]
+	if s.is(Unheard) {
+		telling = members
+	}
 	for slices.ContainsFunc(members, func(m *member) bool { return !m.saw("enrol") }) {
-		if err := members[0].Invalidate(ctx, corral.Target{Keys: []string{"enrol"}}); err != nil {
-			t.Fatalf("Invalidate: %v", err)
+		for _, m := range telling {
+			if err := m.Invalidate(ctx, corral.Target{Keys: []string{"enrol"}}); err != nil {
+				t.Fatalf("Invalidate: %v", err)
+			}
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			t.Fatalf("not every process sees what is invalidated: %v", err)

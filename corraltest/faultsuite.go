@@ -67,7 +67,7 @@ func TestCoordinatorFaults(t *testing.T, open func(t *testing.T, n int) []corral
 		processes := open(t, 2)
 		d := &day{
 			t: t, s: s, source: &source{versions: map[string]int{}}, limit: 2 * faultTimeout, // a flight that began before an invalidation, and one of its own
-			allowed: []error{ErrInjected, corral.ErrUnavailable, corral.ErrLoadTimeout, corral.ErrNotAcknowledged, corral.ErrPanic, errBad},
+			allowed: []error{ErrInjected, corral.ErrUnavailable, corral.ErrLoadTimeout, corral.ErrNotAcknowledged, corral.ErrPanic},
 		}
 		o := faultOptions()
 		o.MaxBytes = 1 << 20
