@@ -28,7 +28,7 @@ type deletion struct {
 // raise the generations only where a process counts on from there: with a
 // Coordinator, that would be a change to be heard of by everybody, for nothing.
 func (s *Store) deletions(inv corral.Invalidation) (list []deletion) {
-	concerned := inv.All || len(inv.Prefixes) > 0 || len(inv.Tags) > 0
+	concerned := concerns(inv)
 	if concerned || s.sequence == "" && !s.gens.reached(inv.Revision) {
 		list = append(list, deletion{raise, s.gens.key, s.gens.args(inv), !concerned})
 	}
@@ -37,6 +37,11 @@ func (s *Store) deletions(inv corral.Invalidation) (list []deletion) {
 		list = append(list, deletion{script: remove, key: s.values + key, args: removal})
 	}
 	return list
+}
+
+// concerns reports whether an invalidation is one of generations.
+func concerns(inv corral.Invalidation) bool {
+	return inv.All || len(inv.Prefixes) > 0 || len(inv.Tags) > 0
 }
 
 // removal are the arguments of remove.

@@ -295,7 +295,9 @@ func (s *Store) Delete(ctx context.Context, inv corral.Invalidation) error {
 		s.gens.invalidate(inv)
 	}
 	err := s.do(ctx, func(ctx context.Context) error { return s.delete(ctx, inv) })
-	s.took(err)
+	if err != nil || concerns(inv) { // a Delete of keys succeeds in a full Redis too
+		s.took(err)
+	}
 	return s.failed("delete", "", err)
 }
 
