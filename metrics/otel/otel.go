@@ -8,7 +8,9 @@
 // OpenTelemetry has no observable histogram, and Stats counts load times in
 // fixed buckets. They are shown as Prometheus does it: corral.load.duration.bucket
 // counts the loads that took less than the attribute le, in seconds, "+Inf"
-// among them, and corral.load.duration.sum is the time that all of them took.
+// among them, and corral.load.duration.sum is the time that all of them took;
+// corral.store.duration.bucket and .sum are those of calls of the store, by the
+// attribute call.
 //
 // Trace gives each load a span in a trace of its own, linked to the span of the
 // caller who began it. A load answers many callers and outlives any of them,
@@ -20,6 +22,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/corralcache/corral"
 	"go.opentelemetry.io/otel/attribute"
@@ -93,6 +96,7 @@ var figures = []figure{
 	gauge("corral.in_flight", "By", "Bytes of bodies that still arrive or that only their readers hold.", func(s *corral.Stats) int64 { return s.BytesInFlight }),
 	gauge("corral.limit", "By", "What kept and in-flight bytes together never exceed; the largest number for a cache without a limit.", func(s *corral.Stats) int64 { return s.MaxBytes }),
 	gauge("corral.loads.running", "{load}", "Loads whose goroutine has not returned.", func(s *corral.Stats) int64 { return int64(s.Running) }),
+	gauge("corral.store.pending", "{invalidation}", "Invalidations that the store has not been told of; it is not read before.", func(s *corral.Stats) int64 { return int64(s.StorePending) }),
 	gauge("corral.loads.zombie", "{load}", "Running loads that are past their deadline.", func(s *corral.Stats) int64 { return int64(s.Zombies) }),
 	gauge("corral.calls.waiting", "{call}", "Calls that wait for a load at this moment.", func(s *corral.Stats) int64 { return int64(s.Waiters) }),
 }
@@ -126,9 +130,40 @@ func Register(meter metric.Meter, caches ...Source) (metric.Registration, error)
 
 // instruments are those of one meter, by name.
 type instruments struct {
-	figures map[string]metric.Int64Observable
+	figures     map[string]metric.Int64Observable
+	load, store histogram
+}
+
+// A histogram is two counters: of what took less than each bound, and of the time
+// that all of it took.
+type histogram struct {
 	buckets metric.Int64ObservableCounter
 	sum     metric.Float64ObservableCounter
+}
+
+func makeHistogram(meter metric.Meter, name, unit, below, sum string) (h histogram, err error) {
+	if h.buckets, err = meter.Int64ObservableCounter(name+".bucket", metric.WithUnit(unit), metric.WithDescription(below)); err != nil {
+		return h, err
+	}
+	h.sum, err = meter.Float64ObservableCounter(name+".sum", metric.WithUnit("s"), metric.WithDescription(sum))
+	return h, err
+}
+
+// observe shows times that Stats has counted by their bounds.
+func (h histogram) observe(observer metric.Observer, bounds []time.Duration, times []uint64, sum time.Duration, attributes ...attribute.KeyValue) {
+	with := func(more ...attribute.KeyValue) metric.MeasurementOption {
+		return metric.WithAttributes(append(more, attributes...)...)
+	}
+	var below uint64
+	for i, n := range times {
+		bound := math.Inf(1)
+		if i < len(bounds) {
+			bound = bounds[i].Seconds()
+		}
+		below += n
+		observer.ObserveInt64(h.buckets, int64(below), with(attribute.String("le", strconv.FormatFloat(bound, 'g', -1, 64))))
+	}
+	observer.ObserveFloat64(h.sum, sum.Seconds(), with())
 }
 
 func makeInstruments(meter metric.Meter) (*instruments, error) {
@@ -148,17 +183,19 @@ func makeInstruments(meter metric.Meter) (*instruments, error) {
 		}
 	}
 	var err error
-	if in.buckets, err = meter.Int64ObservableCounter("corral.load.duration.bucket", metric.WithUnit("{load}"),
-		metric.WithDescription("Loads that took less than the attribute le, in seconds, whatever answered them.")); err != nil {
+	if in.load, err = makeHistogram(meter, "corral.load.duration", "{load}",
+		"Loads that took less than the attribute le, in seconds, whatever answered them.",
+		"How long all loads together took, from their start to their outcome."); err != nil {
 		return nil, err
 	}
-	in.sum, err = meter.Float64ObservableCounter("corral.load.duration.sum", metric.WithUnit("s"),
-		metric.WithDescription("How long all loads together took, from their start to their outcome."))
+	in.store, err = makeHistogram(meter, "corral.store.duration", "{call}",
+		"Calls of the store (get, put, delete) that took less than the attribute le, in seconds.",
+		"How long all calls of the store together took.")
 	return in, err
 }
 
 func (in *instruments) all() []metric.Observable {
-	all := []metric.Observable{in.buckets, in.sum}
+	all := []metric.Observable{in.load.buckets, in.load.sum, in.store.buckets, in.store.sum}
 	for _, instrument := range in.figures {
 		all = append(all, instrument)
 	}
@@ -174,16 +211,8 @@ func (in *instruments) observe(observer metric.Observer, cache Source) {
 	for _, f := range figures {
 		observer.ObserveInt64(in.figures[f.name], f.value(&s), with(f.attributes...))
 	}
-	bounds := corral.LoadTimeBounds()
-	var below uint64
-	for i, n := range s.LoadTimes {
-		bound := math.Inf(1)
-		if i < len(bounds) {
-			bound = bounds[i].Seconds()
-		}
-		below += n
-		le := attribute.String("le", strconv.FormatFloat(bound, 'g', -1, 64))
-		observer.ObserveInt64(in.buckets, int64(below), with(le))
+	in.load.observe(observer, corral.LoadTimeBounds(), s.LoadTimes[:], s.LoadTime, name)
+	for call, calls := range map[string]*corral.StoreCalls{"get": &s.StoreGets, "put": &s.StorePuts, "delete": &s.StoreDeletes} {
+		in.store.observe(observer, corral.StoreTimeBounds(), calls.Times[:], calls.Time, name, attribute.String("call", call))
 	}
-	observer.ObserveFloat64(in.sum, s.LoadTime.Seconds(), with())
 }

@@ -161,3 +161,20 @@ func Example() {
 	}
 	// Output: corral.loads 1
 }
+
+func TestCallsOfTheStoreAreCumulativeBucketsByCall(t *testing.T) {
+	s := corral.Stats{}
+	s.StorePuts.Times[0], s.StorePuts.Times[1], s.StorePuts.Time = 5, 2, 3*time.Millisecond
+	points := collect(t, cache{"a", s})
+	for point, want := range map[string]float64{
+		"corral.store.duration.bucket{cache=a,call=put,le=1.6e-05}": 5,
+		"corral.store.duration.bucket{cache=a,call=put,le=3.2e-05}": 7,
+		"corral.store.duration.bucket{cache=a,call=put,le=+Inf}":    7,
+		"corral.store.duration.bucket{cache=a,call=get,le=+Inf}":    0,
+		"corral.store.duration.sum{cache=a,call=put}":               0.003,
+	} {
+		if got, ok := points[point]; got != want || !ok {
+			t.Errorf("%s is %v, want %v", point, got, want)
+		}
+	}
+}

@@ -79,7 +79,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	requests = describe("requests_total", "Calls answered by a fresh value (hit), by a stale one (stale), that began a load (miss), or parked on another's (join).", "result")
 
-	loadDuration = describe("load_duration_seconds", "How long loads took, from their start to their outcome, whatever answered them.")
+	loadDuration  = describe("load_duration_seconds", "How long loads took, from their start to their outcome, whatever answered them.")
+	storeDuration = describe("store_call_duration_seconds", "How long calls of the store took: get, put with the whole body, delete of all that had been invalidated meanwhile.", "call")
 
 	metrics = []metric{
 		result("hit", func(s *corral.Stats) uint64 { return s.Hits }),
@@ -121,6 +122,7 @@ var (
 		gauge("in_flight_bytes", "Bytes of bodies that still arrive or that only their readers hold.", func(s *corral.Stats) int64 { return s.BytesInFlight }),
 		{describe("max_bytes", "What kept and in-flight bytes together never exceed; +Inf for a cache without a limit."), prometheus.GaugeValue, maxBytes, nil},
 		gauge("running_loads", "Loads whose goroutine has not returned.", func(s *corral.Stats) int64 { return int64(s.Running) }),
+		gauge("store_pending_invalidations", "Invalidations that the store has not been told of; it is not read before.", func(s *corral.Stats) int64 { return int64(s.StorePending) }),
 		gauge("zombie_loads", "Running loads that are past their deadline.", func(s *corral.Stats) int64 { return int64(s.Zombies) }),
 		gauge("waiting_calls", "Calls that wait for a load at this moment.", func(s *corral.Stats) int64 { return int64(s.Waiters) }),
 	}
@@ -145,6 +147,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 		return
 	}
 	descs <- loadDuration
+	descs <- storeDuration
 	for _, m := range metrics {
 		descs <- m.desc
 	}
@@ -157,21 +160,33 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		for _, m := range metrics {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&s), append([]string{cache.Name()}, m.label...)...)
 		}
-		out <- loads(cache.Name(), &s)
+		for _, h := range histograms(cache.Name(), &s) {
+			out <- h
+		}
 	}
 }
 
-// loads is the histogram. Prometheus counts what lies on a bound below it, Stats
-// above: that is one nanosecond in a millisecond.
-func loads(name string, s *corral.Stats) prometheus.Metric {
+// histograms are those of loads and of calls of the store.
+func histograms(name string, s *corral.Stats) []prometheus.Metric {
+	bounds := corral.StoreTimeBounds()
+	return []prometheus.Metric{
+		histogram(loadDuration, corral.LoadTimeBounds(), s.LoadTimes[:], s.LoadTime, name),
+		histogram(storeDuration, bounds, s.StoreGets.Times[:], s.StoreGets.Time, name, "get"),
+		histogram(storeDuration, bounds, s.StorePuts.Times[:], s.StorePuts.Time, name, "put"),
+		histogram(storeDuration, bounds, s.StoreDeletes.Times[:], s.StoreDeletes.Time, name, "delete"),
+	}
+}
+
+// histogram shows times that Stats has counted by their bounds. Prometheus counts
+// what lies on a bound below it, Stats above: that is one nanosecond.
+func histogram(desc *prometheus.Desc, bounds []time.Duration, times []uint64, sum time.Duration, labels ...string) prometheus.Metric {
 	buckets := map[float64]uint64{}
 	var below uint64
-	for i, bound := range corral.LoadTimeBounds() {
-		below += s.LoadTimes[i]
+	for i, bound := range bounds {
+		below += times[i]
 		buckets[seconds(bound)] = below
 	}
-	total := below + s.LoadTimes[len(s.LoadTimes)-1]
-	return prometheus.MustNewConstHistogram(loadDuration, total, seconds(s.LoadTime), buckets, name)
+	return prometheus.MustNewConstHistogram(desc, below+times[len(times)-1], seconds(sum), buckets, labels...)
 }
 
 func seconds(d time.Duration) float64 { return d.Seconds() }

@@ -126,6 +126,33 @@ func histogram(t *testing.T, source prom.Source) *dto.Histogram {
 	return nil
 }
 
+func TestCallsOfTheStoreAreAHistogramByCall(t *testing.T) {
+	s := corral.Stats{}
+	s.StorePuts.Times[0], s.StorePuts.Times[1], s.StorePuts.Time = 5, 2, 3*time.Millisecond
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(prom.New(cache{"a", s}))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string]uint64{}
+	for _, family := range families {
+		if family.GetName() != "corral_store_call_duration_seconds" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			h := m.GetHistogram()
+			calls[m.GetLabel()[1].GetValue()] = h.GetSampleCount()
+			if b := h.GetBucket()[0]; h.GetSampleCount() == 7 && (b.GetUpperBound() != 16e-6 || b.GetCumulativeCount() != 5 || h.GetSampleSum() != 0.003) {
+				t.Errorf("puts are %v", h)
+			}
+		}
+	}
+	if len(calls) != 3 || calls["put"] != 7 || calls["get"] != 0 {
+		t.Errorf("calls are %v", calls)
+	}
+}
+
 func TestACacheWithoutALimitHasAnInfiniteOne(t *testing.T) {
 	err := testutil.CollectAndCompare(prom.New(cache{"a", corral.Stats{MaxBytes: math.MaxInt64}}), strings.NewReader(`
 # HELP corral_max_bytes What kept and in-flight bytes together never exceed; +Inf for a cache without a limit.
