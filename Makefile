@@ -44,6 +44,7 @@ unit: ## Unit tests with the race detector, and crowds in full size without it
 	$(GO) test -race $$($(GO) list ./... | grep -v -e /coordinator/cluster -e '/server$$')
 	$(GO) test -race -p 1 ./coordinator/cluster/... ./server # nodes lose their leases where processors are short
 	$(GO) test -run 'TestFault|TestAttack' ./httpcache
+	$(GO) test ./store/disk # what takes minutes with the race detector, which Pebble checks itself under
 	$(GO) test -tags sim ./coordinator/cluster/sim/...
 
 faults: ## Clusters of real processes that are killed, stopped and cut off, in the short form
