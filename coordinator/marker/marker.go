@@ -20,6 +20,8 @@ import (
 //	M3. applied rises by one with each invalidation, under Watch alone.
 //	M4. A value is put before its marker goes, and the marker is read before the
 //	    value: who waited and sees no marker sees what it came to.
+//
+// It is of one cache, whose Watch is told what Invalidate does.
 type Coordinator struct {
 	conf    Config
 	applied atomic.Uint64
@@ -84,10 +86,10 @@ func (c *Coordinator) tell(ctx context.Context, target corral.Target) error {
 	}
 }
 
-// Watch applies what this process invalidates. It begins with what it cannot
-// know: what others have invalidated.
+// Watch applies what this process invalidates. It misses nothing of that, for
+// Invalidate waits for it; what others invalidate it never hears of.
 func (c *Coordinator) Watch(ctx context.Context, apply func(corral.Invalidation)) error {
-	apply(corral.Invalidation{Revision: c.applied.Load(), Missed: true})
+	apply(corral.Invalidation{Revision: c.applied.Load()})
 	for {
 		select {
 		case t := <-c.told:

@@ -92,6 +92,29 @@ func TestAWaiterSeesTheValueAtItsNextPoll(t *testing.T) {
 	})
 }
 
+func TestWhatIsLoadedAtOnceAfterNewIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := 0
+		c, err := corral.New(corral.LoaderFunc[string](func(context.Context, string, *corral.Item[string]) (corral.Item[string], error) {
+			loads++
+			return corral.Item[string]{Value: "v"}, nil
+		}), corral.Options[string]{
+			Name: "test", TTL: time.Minute, Jitter: -1, Unbounded: true, Codec: corraltest.Text(), Now: time.Now, Coordinator: open(t, Config{KV: &Memory{}}),
+		})
+		must(t, err)
+		defer c.Close()
+		for range 3 {
+			if got, err := c.Get(t.Context(), "a"); got != "v" || err != nil {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			synctest.Wait()
+		}
+		if loads != 1 {
+			t.Errorf("%d loads, want 1", loads)
+		}
+	})
+}
+
 // The weaknesses, each shown: what they cost is in the package comment.
 
 func TestTwoThatSeeNothingBothCompute(t *testing.T) {
