@@ -29,9 +29,9 @@ import (
 //	ErrClosed           Shutdown or Close has begun                stop using this cache
 //
 // An ErrStorePending is an ErrNotAcknowledged, too: the invalidation is in force
-// in every process, but the store may still have what it concerns. It is told
-// as soon as it answers again, and is not read before; a process that ends
-// before that forgets to.
+// in this process, and with a Coordinator other than the store in all, but the
+// store may still have what it concerns. It is told as soon as it answers again,
+// and is not read by this process before; one that ends before that forgets to.
 var (
 	ErrInvalidKey      = errors.New("corral: invalid key")
 	ErrNoLoader        = errors.New("corral: no loader: the cache was made with a nil loader; use GetWith")
