@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,17 +158,47 @@ func TestAfterAFailureThereIsAPause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
+	var attempts atomic.Int64
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			attempts.Add(1)
+			conn.Close()
+		}
+	})
+	defer all.Wait()
+	defer listener.Close()
 	c := client(t, Config{Addresses: []string{listener.Addr().String()}})
-	for range 100 {
+	began := time.Now()
+	for range 1000 {
 		if err := c.Ready(t.Context()); !errors.Is(err, ErrUnreachable) {
 			t.Fatalf("got %v", err)
 		}
 	}
+	if got, most := attempts.Load(), int64(2+time.Since(began)/(firstPause/2)); got > most {
+		t.Errorf("%d connections in %v, want %d at most", got, time.Since(began), most)
+	}
+}
+
+func TestCloseWaitsForTheAttemptThatIsUnderWay(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c := client(t, Config{Addresses: []string{silent.Addr().String()}, DialTimeout: 200 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	c.Ready(ctx)
+	c.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pause < firstPause {
-		t.Errorf("the pause is %v", c.pause)
+	if c.attempt != nil {
+		t.Error("an attempt is under way after Close") // C3
 	}
 }
 

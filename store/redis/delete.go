@@ -143,10 +143,11 @@ func (s *Store) runReplicated(ctx context.Context, d deletion) (answer rueidis.R
 		if answer.Error() != nil {
 			return nil // the caller judges it
 		}
-		wait := one.B().Wait().Numreplicas(int64(s.o.WaitReplicas)).Timeout(s.o.HardTimeout.Milliseconds()).Build()
+		patience := s.o.HardTimeout * 3 / 4 // its answer comes before the call is given up
+		wait := one.B().Wait().Numreplicas(int64(s.o.WaitReplicas)).Timeout(patience.Milliseconds()).Build()
 		have, err := one.Do(ctx, wait).AsInt64()
 		if err == nil && have < int64(s.o.WaitReplicas) {
-			err = fmt.Errorf("%w: %d of %d within %v", redisconn.ErrReplicas, have, s.o.WaitReplicas, s.o.HardTimeout)
+			err = fmt.Errorf("%w: %d of %d within %v", redisconn.ErrReplicas, have, s.o.WaitReplicas, patience)
 		}
 		return err
 	})
