@@ -15,7 +15,7 @@ import (
 type row = rounds.Row[*bench]
 
 // rows are all there are, in the order of their measurement.
-var rows = []row{coldRow, flowRow, failingRow, failingFlowRow, killedRow}
+var rows = []row{coldRow, flowRow, failingRow, failingFlowRow, killedRow, putsRow, getsRow, restartRow}
 
 // A bench is one run of the command.
 type bench struct {
@@ -25,6 +25,7 @@ type bench struct {
 	alone  bool              // without rivals
 	fleets map[string]*fleet // that are open, by contender
 	keys   int               // keys so far: no two measurements have one in common
+	dirs   int               // directories of stores so far
 }
 
 // A scale is how much of everything a run has.
@@ -37,11 +38,17 @@ type scale struct {
 	waiting  int           // callers, at each living process, of a load whose holder is killed
 	lease    time.Duration // of Corral's holder
 	lock     time.Duration // of the rivals' holders
+	per      time.Duration // of one measurement of a disk
+	writers  int           // callers who put at once
+	read     int           // values that are read warm
+	stored   int           // values that a restart finds
+	served   int           // of those, asked for after it
 }
 
 var full = scale{
 	load: 120 * time.Millisecond, crowd: 1000, flow: 800, deadline: 3 * time.Second,
 	waiting: 25, lease: 5 * time.Second, lock: 10 * time.Second,
+	per: time.Second, writers: 64, read: 100_000, stored: 1_000_000, served: 10_000,
 }
 
 // smoke is enough to see that what is asserted holds.
@@ -49,6 +56,7 @@ var smoke = scale{
 	quick: true,
 	load:  120 * time.Millisecond, crowd: 60, flow: 60, deadline: time.Second,
 	waiting: 5, lease: 3 * time.Second, lock: time.Second,
+	per: 50 * time.Millisecond, writers: 8, read: 200, stored: 2000, served: 500,
 }
 
 // fleet is the four processes of a contender and their Redis, which rows share.

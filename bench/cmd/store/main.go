@@ -11,6 +11,9 @@
 // difference of INFO commandstats before and after: those inside scripts
 // included, HELLO, CLIENT and INFO apart.
 //
+// What survives: store/disk beside bare Pebble and bbolt, each in a process of
+// its own.
+//
 // Contenders take turns in rounds that begin with another one each time; what is
 // printed are medians over the rounds, and ratios are medians of the ratios within
 // a round. What must hold whatever the machine, as the number of loads, is
@@ -81,6 +84,8 @@ func serveChild(log io.Writer) int {
 	switch role := child.Role(); role {
 	case "shop":
 		return child.Serve(new(Shop), log)
+	case "disk":
+		return child.Serve(new(Disk), log)
 	default:
 		fmt.Fprintf(log, "role %q: there is no such child\n", role)
 		return 1

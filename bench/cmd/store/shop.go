@@ -119,7 +119,7 @@ func (p *Shop) Burst(burst Burst, seen *Burned) error {
 			defer cancel()
 			var value []byte
 			if value, errs[i] = p.cache.Get(ctx, burst.Key); errs[i] == nil && len(value) != valueBytes {
-				panic(fmt.Sprintf("key %q: a value of %d bytes, want %d", burst.Key, len(value), valueBytes))
+				errs[i] = fmt.Errorf("key %q: a value of %d bytes, want %d", burst.Key, len(value), valueBytes)
 			}
 			took[i] = time.Since(due)
 		})
