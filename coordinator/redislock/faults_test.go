@@ -220,6 +220,28 @@ func TestALateHolderCannotOverwrite(t *testing.T) {
 	}
 }
 
+// L2, where the late holder does not know it itself.
+func TestRedisRefusesAHolderWhoseTokenIsGone(t *testing.T) {
+	t.Parallel()
+	server, a, b := pair(t)
+	late := leaseOf(t, a, "a")
+	if _, err := server.Do(t.Context(), "HSET", "corral:k:a", "deadline", "1"); err != nil {
+		t.Fatal(err)
+	}
+	lease := leaseOf(t, b, "a")
+	parked := joining(t, a, request("a"))
+	until(t, "parked", parkedAt(a, 1))
+	if err := late.Fill(t.Context(), value("late")); !errors.Is(err, ErrLost) {
+		t.Fatalf("Fill gave %v, want %v", err, ErrLost)
+	}
+	if err := lease.Fill(t.Context(), value("newer")); err != nil {
+		t.Fatal(err)
+	}
+	if got := wants(t, parked, corral.AnswerValue); string(got.Record.Value) != "newer" {
+		t.Fatalf("got %q", got.Record.Value)
+	}
+}
+
 func TestScriptsThatRedisHasForgottenAreSentAgain(t *testing.T) {
 	t.Parallel()
 	server := localserver.Redis(t)

@@ -99,6 +99,9 @@ func TestAMessageThatIsMissingSpendsWhatIsInMemory(t *testing.T) {
 	}{
 		{"seen by the next", func(t *testing.T, server *localserver.RedisServer, c *Coordinator) {
 			missing, next := c.newest()+1, c.newest()+2
+			if _, err := server.Do(t.Context(), "HSET", "{corral:}state", "revision", decimal(next)); err != nil { // no beat will tell
+				t.Fatal(err)
+			}
 			publish(t, server, fmt.Sprintf("%s\n%d\n%d\nx\n", c.past(), missing, next))
 		}},
 		{"of another history", func(t *testing.T, server *localserver.RedisServer, c *Coordinator) {
@@ -129,13 +132,36 @@ func TestAMessageThatIsMissingSpendsWhatIsInMemory(t *testing.T) {
 			if _, err := made.Get(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			joins := c.Stats().Joins
+			joins, before := c.Stats().Joins, c.newest()
 			row.lose(t, server, c)
 			until(t, "noticed", func() bool { s := c.Stats(); return s.Gaps == 1 && s.Sessions == 2 && s.Up && !down(c) })
 			if _, err := made.Get(t.Context(), "a"); err != nil || c.Stats().Joins != joins+1 {
 				t.Fatalf("Get was answered from memory, or not: %v, %d questions to Redis", err, c.Stats().Joins-joins)
 			}
+			text, err := server.Do(t.Context(), "HGET", "{corral:}state", "revision")
+			if after, _ := strconv.ParseUint(text, 10, 64); err != nil || after < before { // L6
+				t.Fatalf("Redis goes on at revision %q, %v, and %d had been heard of", text, err, before)
+			}
 		})
+	}
+}
+
+// L6, where the first to speak to a Redis without data invalidates.
+func TestTheFirstRevisionOfAnotherHistoryIsAboveWhatWasHeard(t *testing.T) {
+	t.Parallel()
+	server, a, _ := pair(t)
+	a.mu.Lock()
+	a.heard += 1 << 50 // centuries ahead of any clock
+	before := a.heard
+	a.mu.Unlock()
+	for _, command := range [][]string{{"PING"}, {"FLUSHALL"}} {
+		if _, err := server.Do(t.Context(), command...); err != nil {
+			t.Fatal(err)
+		}
+		revision, _, err := a.tell(&corral.Target{All: true}, "")
+		if err != nil || revision <= before {
+			t.Fatalf("after %s: revision %d, %v; want one above %d", command[0], revision, err, before)
+		}
 	}
 }
 
