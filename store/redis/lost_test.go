@@ -171,6 +171,28 @@ func TestProcessesSeeWhatTheOthersDo(t *testing.T) {
 	want(t, two, "a", "new")
 }
 
+func TestRedisForgetsNoPrefixForWantOfRoom(t *testing.T) {
+	server := localserver.Redis(t)
+	one := at(t, server.Addr())
+	put(t, one, "other", rec("old", 9))
+	put(t, one, "other2", rec("v", 10))
+	for i := range uint64(maxPrefixes + 1) {
+		invalidate(t, one, 10+i, corral.Target{Prefixes: []string{fmt.Sprint(i, "/")}})
+	}
+	two := at(t, server.Addr()) // it knows what Redis knows
+	want(t, two, "other", "-")  // the one that was let go of counts for all
+	want(t, two, "other2", "v")
+	put(t, two, "1/a", rec("late", 10))
+	want(t, two, "1/a", "-")
+	put(t, two, "1/a", rec("new", 11))
+	want(t, two, "1/a", "new")
+	invalidate(t, one, 100, corral.Target{Prefixes: []string{strings.Repeat("p", maxPrefix+1)}})
+	three := at(t, server.Addr())
+	want(t, three, "1/a", "new") // again one was let go of: that of 11, which is not above it
+	put(t, three, strings.Repeat("p", maxPrefix)+"q", rec("late", 99))
+	want(t, three, strings.Repeat("p", maxPrefix)+"q", "-") // a long prefix counts by its beginning
+}
+
 func TestALargeValueIsRefusedAndLeavesNothingOlder(t *testing.T) {
 	server := localserver.Redis(t)
 	s := at(t, server.Addr(), func(o *Options) { o.MaxValueBytes = 10 })
