@@ -115,6 +115,69 @@ func TestWhatIsLoadedAtOnceAfterNewIsKept(t *testing.T) {
 	})
 }
 
+// hooked is a KV that does something after one key was read once.
+type hooked struct {
+	KV
+	key  string
+	then func()
+}
+
+func (h *hooked) Get(ctx context.Context, key string) ([]byte, error) {
+	data, err := h.KV.Get(ctx, key)
+	if then := h.then; key == h.key && then != nil {
+		h.then = nil
+		then()
+	}
+	return data, err
+}
+
+func TestWhatWasReadBeforeAnInvalidationSaysSo(t *testing.T) {
+	kv := &hooked{KV: &Memory{}, key: DefaultPrefix + "value:a"}
+	in(t, kv, 1, func(t *testing.T, all []*Coordinator) {
+		must(t, leased(t, all[0], anyKey).Fill(t.Context(), record("old")))
+		kv.then = func() { must(t, all[0].Invalidate(t.Context(), corral.Target{Keys: []string{"a"}})) }
+		got := <-ask(all[0], anyKey)
+		got.wantValue(t, "old", 0)
+		if now := all[0].applied.Load(); got.Record.Revision >= now {
+			t.Errorf("the value is of revision %d, and %d has ended it", got.Record.Revision, now)
+		}
+	})
+}
+
+func TestWhoSeesNoMarkerAnyMoreSeesWhatItCameTo(t *testing.T) {
+	kv := &hooked{KV: &Memory{}}
+	in(t, kv, 2, func(t *testing.T, all []*Coordinator) {
+		for _, between := range []string{"marker:a", "value:a"} {
+			held := leased(t, all[0], anyKey)
+			kv.key, kv.then = DefaultPrefix+between, func() { must(t, held.Fill(t.Context(), record("v"))) }
+			if got := <-ask(all[1], anyKey); got.Kind != corral.AnswerValue || got.took > DefaultPoll {
+				t.Errorf("filled after %s was read: Join gave kind %d after %v; want the value", between, got.Kind, got.took)
+			}
+			must(t, all[0].Invalidate(t.Context(), corral.Target{Keys: []string{"a"}}))
+		}
+	})
+}
+
+func TestTheKVHasLetGoBeforeThisProcessHears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := &Memory{}
+		c := open(t, Config{KV: kv})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			ended <- c.Watch(ctx, func(inv corral.Invalidation) {
+				if data, err := kv.Get(ctx, c.valueName("a")); len(inv.Keys) > 0 && (data != nil || err != nil) {
+					t.Errorf("the KV has %q, %v while the invalidation is applied", data, err)
+				}
+			})
+		}()
+		must(t, leased(t, c, anyKey).Fill(t.Context(), record("v")))
+		must(t, c.Invalidate(t.Context(), corral.Target{Keys: []string{"a"}}))
+		cancel()
+		<-ended
+	})
+}
+
 // The weaknesses, each shown: what they cost is in the package comment.
 
 func TestTwoThatSeeNothingBothCompute(t *testing.T) {
@@ -380,7 +443,9 @@ func TestAnExtensionDoesNotPutAMarkerAgainAfterItsOutcome(t *testing.T) {
 		slow.put.Delete("delay")
 		must(t, held.Abandon(t.Context()))
 		must(t, <-extended)
-		leased(t, all[0], anyKey)
+		if got := <-ask(all[0], anyKey); got.Kind != corral.AnswerLease || got.took != 0 {
+			t.Fatalf("Join gave kind %d after %v; want a lease at once", got.Kind, got.took)
+		}
 	})
 }
 
