@@ -13,13 +13,14 @@ import (
 // Names of those who let one of several processes compute.
 const (
 	corralName   = "corral"
+	markerName   = "corral, marker"
 	tutorialName = "tutorial lock"
 	pollingName  = "tutorial, 10 ms"
 	asideName    = "rueidisaside"
 )
 
 // computers are the contenders, ours first.
-var computers = []string{corralName, tutorialName, pollingName, asideName}
+var computers = []string{corralName, markerName, tutorialName, pollingName, asideName}
 
 // lifetime is that of every value.
 const lifetime = 10 * time.Minute
@@ -43,6 +44,7 @@ type contender struct {
 
 var contenders = map[string]contender{
 	corralName:   {openCorral, corralLapse},
+	markerName:   {openMarker, markerLapse},
 	tutorialName: {openTutorial(200*time.Millisecond, 10), tutorialLapse},
 	pollingName:  {openTutorial(10*time.Millisecond, 200), tutorialLapse},
 	asideName:    {openAside, asideLapse},

@@ -6,8 +6,9 @@
 // their own, so that no other contender's connections are in its count of
 // commands. Callers are goroutines of the four; connections are open, scripts are
 // known and code is warm before anything is measured. Contenders are Corral with
-// coordinator/redislock, the lock that tutorials show, once as they show it and
-// once with waiters that look more often, and rueidisaside. Commands are the
+// coordinator/redislock and with coordinator/marker, the lock that tutorials show,
+// once as they show it and once with waiters that look more often, and
+// rueidisaside. Commands are the
 // difference of INFO commandstats before and after: those inside scripts
 // included, HELLO, CLIENT and INFO apart.
 //
