@@ -17,7 +17,7 @@ import (
 
 // testMany is about many records, large ones, and many at once.
 func testMany(s suite, run caseOf) {
-	run("ten thousand records are each what was put", tenThousand)
+	run("many records are each what was put", func(t *testing.T, store corral.Store) { manyRecords(t, s.records, store) })
 	run("a value of a mebibyte comes back", func(t *testing.T, store corral.Store) {
 		value := noise(1 << 20)
 		put(t, store, "a", &corral.Record{Value: value, BodySize: -1, TTL: time.Hour})
@@ -74,8 +74,7 @@ func noise(n int) []byte {
 	return out
 }
 
-func tenThousand(t *testing.T, store corral.Store) {
-	const count = 10_000
+func manyRecords(t *testing.T, count int, store corral.Store) {
 	key := func(i int) string { return fmt.Sprintf("%d/%d", i%10, i) }
 	atOnce(count, func(i int) {
 		record := &corral.Record{Value: fmt.Append(nil, key(i)), BodySize: -1, Revision: 1, TTL: time.Hour, Tags: []string{fmt.Sprint("t", i%7)}}

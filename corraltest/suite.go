@@ -28,16 +28,21 @@ func Reopening(reopen func(t *testing.T, store corral.Store) corral.Store) Optio
 // LargestBody says how long a body a store takes, in bytes. Default 16 MiB.
 func LargestBody(bytes int64) Option { return func(s *suite) { s.largestBody = bytes } }
 
+// Records says how many records the case has that puts many, for stores that take
+// long for each. Default 10,000.
+func Records(n int) Option { return func(s *suite) { s.records = n } }
+
 // suite is how the cases of a conformance suite are run.
 type suite struct {
 	virtual     bool
 	weak        uint64 // a bit for each Weakness
 	reopen      func(t *testing.T, store corral.Store) corral.Store
 	largestBody int64
+	records     int
 }
 
 func newSuite(options []Option) suite {
-	s := suite{largestBody: 16 << 20}
+	s := suite{largestBody: 16 << 20, records: 10_000}
 	for _, option := range options {
 		option(&s)
 	}

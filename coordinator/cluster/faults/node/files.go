@@ -108,8 +108,10 @@ func (s *files) Delete(ctx context.Context, inv corral.Invalidation) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.seen(inv.Revision); err != nil {
-		return err
+	if !inv.Forget {
+		if err := s.seen(inv.Revision); err != nil {
+			return err
+		}
 	}
 	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+recordSuffix))
 	if err != nil {
@@ -123,7 +125,7 @@ func (s *files) Delete(ctx context.Context, inv corral.Invalidation) error {
 	}
 	for _, path := range paths {
 		f, err := readRecord(path)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (f.Record.Revision >= inv.Revision || !f.concernedBy(inv.Target)) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!inv.Forget && f.Record.Revision >= inv.Revision || !f.concernedBy(inv.Target)) {
 			continue
 		}
 		if err := os.Remove(path); err != nil { // also one that cannot be read

@@ -14,5 +14,5 @@ func TestTheFilesConform(t *testing.T) {
 			t.Fatal(err)
 		}
 		return store
-	})
+	}, corraltest.Weak(corraltest.TakesLatePuts), corraltest.Records(500))
 }
