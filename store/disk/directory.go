@@ -30,13 +30,13 @@ type directory struct {
 
 // openDirectory makes a directory, or takes one that is there: no other
 // process may have it, and it must be a store of this version.
-func openDirectory(fs vfs.FS, path string) (*directory, error) {
-	if err := fs.MkdirAll(path, 0o755); err != nil {
+func openDirectory(on machine, path string) (*directory, error) {
+	if err := on.fs.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("disk: make the directory %q: %w", path, err)
 	}
-	d := &directory{fs: fs, path: path}
+	d := &directory{fs: on.fs, path: path}
 	var err error
-	if d.lock, err = lock(d.in(lockFile)); err != nil {
+	if d.lock, err = on.lock(d.in(lockFile)); err != nil {
 		return nil, fmt.Errorf("disk: directory %q: %w", path, err)
 	}
 	if err := d.prepare(); err != nil {
@@ -66,23 +66,24 @@ func (d *directory) prepare() error {
 	case string(found) != format:
 		return fmt.Errorf("disk: %q is not what a store writes: name another directory, or remove this one if it is a store's and broken", d.in(formatFile))
 	}
-	for i := range bodyShards {
-		if err := d.fs.MkdirAll(d.in(bodiesDir, shardName(i)), 0o755); err != nil {
-			return fmt.Errorf("disk: make the directory of bodies: %w", err)
-		}
-	}
 	return nil
 }
 
-// begin writes the format to a directory that has nothing else in it.
+// begin makes a store of a directory that has nothing else in it. The format is
+// written last: where it is, everything else is.
 func (d *directory) begin() error {
 	names, err := d.fs.List(d.path)
 	if err != nil {
 		return fmt.Errorf("disk: list %q: %w", d.path, err)
 	}
 	for _, name := range names {
-		if name != lockFile && name != formatFile+temporary {
+		if name != lockFile && name != formatFile+temporary && name != bodiesDir {
 			return fmt.Errorf("disk: directory %q holds %q and is no store: name an empty directory, which the store has to itself", d.path, name)
+		}
+	}
+	for i := range bodyShards {
+		if err := d.fs.MkdirAll(d.in(bodiesDir, shardName(i)), 0o755); err != nil {
+			return fmt.Errorf("disk: make a directory for bodies: %w", err)
 		}
 	}
 	return replaceFile(d.fs, d.path, formatFile, []byte(format))

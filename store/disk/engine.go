@@ -39,28 +39,39 @@ var errUnreadable = errors.New("the store's files are damaged")
 
 // openPebble opens Pebble in a directory. errUnreadable says that it does not
 // for what is in it, any other error that the disk does not let it.
-func openPebble(fs vfs.FS, dir string, o Options, log pebble.Logger) (e *engine, err error) {
-	e = &engine{fuse: newFuse(fs), cache: pebble.NewCache(o.Memory / 2)}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errUnreadable, p)
-		}
-		if err != nil {
-			e.cache.Unref()
-			e = nil
-		}
-	}()
-	e.db, err = pebble.Open(dir, e.options(o, log))
+func openPebble(fs vfs.FS, dir string, o Options, log pebble.Logger) (*engine, error) {
+	e := &engine{fuse: newFuse(fs), cache: pebble.NewCache(o.Memory / 2)}
+	err := e.open(dir, e.options(o, log))
 	if blown := e.fuse.err(); blown != nil {
 		if err == nil {
 			e.db.Close()
 		}
-		return nil, blown
+		err = blown
 	}
-	if err != nil && !ofTheDisk(err) {
-		err = fmt.Errorf("%w: %w", errUnreadable, err)
+	if err != nil {
+		e.cache.Unref()
+		return nil, e.why(err)
 	}
-	return e, err
+	return e, nil
+}
+
+// why says of an error at the start whether it is over what is on disk.
+func (e *engine) why(err error) error {
+	if err == nil || ofTheDisk(err) && !e.unreadable.Load() || errors.Is(err, errUnreadable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUnreadable, err)
+}
+
+// open turns a panic over what is on disk into an error.
+func (e *engine) open(dir string, options *pebble.Options) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("pebble panicked while it was opened: %v", p)
+		}
+	}()
+	e.db, err = pebble.Open(dir, options)
+	return err
 }
 
 // ofTheDisk tells an error of a read or write from one of what was read. A file
@@ -89,6 +100,9 @@ func (e *engine) options(o Options, log pebble.Logger) *pebble.Options {
 			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // whoever reads it is told; the default ends the process
 		},
 	}
+	// With a limit that never changes nobody needs the other scheduler's goroutine,
+	// which looks whether it has, and which a failed Open leaves behind.
+	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		options.Levels[i].FilterType = pebble.TableFilter

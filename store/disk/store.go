@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -108,21 +109,31 @@ var (
 // Open opens the store in a directory, and makes it where nothing is. The error
 // says what is wrong with the options, with the directory, or that another
 // process has it. What is there and cannot be read is thrown away: it is a cache.
-func Open(o Options) (*Store, error) { return open(o, vfs.Default, clock(), minPause) }
+func Open(o Options) (*Store, error) {
+	return open(o, machine{fs: vfs.Default, lock: lock, now: clock(), pause: minPause})
+}
 
-func open(o Options, fs vfs.FS, now func() instant, pause time.Duration) (*Store, error) {
+// A machine is what a store runs on.
+type machine struct {
+	fs    vfs.FS
+	lock  func(path string) (io.Closer, error)
+	now   func() instant
+	pause time.Duration // before the first of several attempts to open the engine again
+}
+
+func open(o Options, on machine) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	o = o.withDefaults()
-	dir, err := openDirectory(fs, o.Dir)
+	dir, err := openDirectory(on, o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		o: o, fs: fs, dir: dir, now: now, run: uint64(rand.Uint32()|1) << 32,
-		trust:  trust{fs: fs, dir: dir.path},
-		bodies: bodies{fs: fs, dir: dir.in(bodiesDir)},
+		o: o, fs: on.fs, dir: dir, now: on.now, run: uint64(rand.Uint32()|1) << 32,
+		trust:  trust{fs: on.fs, dir: dir.path},
+		bodies: bodies{fs: on.fs, dir: dir.in(bodiesDir)},
 		room:   make(chan struct{}), wake: make(chan struct{}, 1), swept: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
@@ -132,7 +143,7 @@ func open(o Options, fs vfs.FS, now func() instant, pause time.Duration) (*Store
 		dir.lock.Close()
 		return nil, fmt.Errorf("disk: open %q: %w", o.Dir, err)
 	}
-	go s.keep(pause)
+	go s.keep(on.pause)
 	return s, nil
 }
 
@@ -144,34 +155,31 @@ func (s *Store) start() (*engine, error) {
 	if !first {
 		told, trusted = max(told, s.trust.told), true
 	}
-	path := s.dir.in(pebbleDir)
-	e, err := openPebble(s.fs, path, s.o, pebbleLog{s.o.Logger})
-	var m meta
-	if err == nil {
-		if m, err = s.load(e); err != nil {
-			e.close()
-			if !ofTheDisk(err) {
-				err = fmt.Errorf("%w: %w", errUnreadable, err)
-			}
-		}
+	e, err := s.attempt(told, trusted, first)
+	if !errors.Is(err, errUnreadable) {
+		return e, err
 	}
-	if errors.Is(err, errUnreadable) {
-		s.sums.corrupt.Add(1)
-		s.o.Logger.Warn("the disk store cannot be read and begins empty", "dir", s.o.Dir, "err", err)
-		if err := s.fs.RemoveAll(path); err != nil {
-			return nil, err
-		}
-		if e, err = openPebble(s.fs, path, s.o, pebbleLog{s.o.Logger}); err != nil {
-			return nil, err
-		}
-		m, trusted = meta{}, false
+	s.sums.corrupt.Add(1)
+	s.o.Logger.Warn("the disk store cannot be read and begins empty", "dir", s.o.Dir, "err", err)
+	if err := s.fs.RemoveAll(s.dir.in(pebbleDir)); err != nil {
+		return nil, err
 	}
+	return s.attempt(0, false, first)
+}
+
+// attempt opens an engine. errUnreadable says that it cannot for what is on disk.
+func (s *Store) attempt(told uint64, trusted, first bool) (*engine, error) {
+	e, err := openPebble(s.fs, s.dir.in(pebbleDir), s.o, pebbleLog{s.o.Logger})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.settle(e, m, trusted && m.told >= told, first); err != nil {
+	m, err := s.load(e)
+	if err == nil {
+		err = s.settle(e, m, trusted && m.told >= told, first)
+	}
+	if err != nil {
 		e.close()
-		return nil, err
+		return nil, e.why(err)
 	}
 	return e, nil
 }

@@ -254,7 +254,7 @@ func TestTimePassesWhileNobodyLooks(t *testing.T) {
 	now := instant{boot: [bootSize]byte{1}, up: int64(time.Hour), wall: int64(1000 * time.Hour)}
 	o := options(t.TempDir())
 	start := func() *Store {
-		s, err := open(o, vfs.Default, func() instant { return now }, minPause)
+		s, err := open(o, machine{fs: vfs.Default, lock: lock, now: func() instant { return now }, pause: minPause})
 		if err != nil {
 			t.Fatal(err)
 		}
