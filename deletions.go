@@ -31,13 +31,16 @@ const (
 //	    for, and again until the store has taken it. Nothing is left out: what
 //	    waits together may be merged into one call, which deletes as much or more.
 //	X2. Whoever waits is answered nil only once the store has taken it.
-//	X3. While one has failed, the store is neither read nor written to (T5).
+//	X3. Once one has failed, the store is neither read nor written to until it has
+//	    taken all that was asked for by then (T5).
 type deletions struct {
 	mu      sync.Mutex
 	queue   []deletion    // the first is under way
 	bytes   int           // of all in queue
 	tickets uint64        // given out
 	told    uint64        // all up to this one are done
+	behind  uint64        // all up to this one must be done before the store is of use (X3)
+	met     uint64        // the revision that the store had, where this process counts on from it
 	err     error         // why the first is not done yet, once it has failed
 	moved   chan struct{} // closed and made anew whenever told or err changes
 }
@@ -54,6 +57,9 @@ func (c *Cache[V]) deleteBehind(inv Invalidation) (ticket uint64) {
 	d := &c.deletions
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if inv.Revision <= d.met { // counted while the store was met
+		inv.Revision = c.rules.apply(Invalidation{}).Revision
+	}
 	d.tickets++
 	d.addLocked(deletion{inv, d.tickets})
 	if len(d.queue) == 1 {
@@ -75,10 +81,15 @@ func (d *deletions) addLocked(next deletion) {
 	d.queue = append(d.queue, next)
 }
 
-// widenLocked makes one deletion of everything of all that waits. The next has
-// the highest revision.
+// widenLocked makes one deletion of everything of all that waits. The next need
+// not have the highest revision: two callers may come in another order than they
+// were given theirs.
 func (d *deletions) widenLocked(next deletion) {
-	all := deletion{Invalidation{Revision: next.Revision, Target: Target{All: true}}, next.ticket}
+	revision := next.Revision
+	for _, waits := range d.queue[1:] {
+		revision = max(revision, waits.Revision)
+	}
+	all := deletion{Invalidation{Revision: revision, Target: Target{All: true}}, next.ticket}
 	d.queue = append(d.queue[:1:1], all)
 	d.bytes = d.queue[0].bytes()
 }
@@ -100,14 +111,14 @@ func (d *deletion) mergeable(next *deletion) bool {
 	return d.Forget == next.Forget && d.targets()+next.targets() <= maxDeletionTargets
 }
 
-// merge adds the next. As of its revision, the higher one, more may go than each
+// merge adds the next. As of the higher revision, either's, more may go than each
 // concerns.
 func (d *deletion) merge(next *deletion) {
 	d.Keys = append(slices.Clip(d.Keys), next.Keys...)
 	d.Prefixes = append(slices.Clip(d.Prefixes), next.Prefixes...)
 	d.Tags = append(slices.Clip(d.Tags), next.Tags...)
 	d.All = d.All || next.All
-	d.Revision, d.ticket = next.Revision, next.ticket
+	d.Revision, d.ticket = max(d.Revision, next.Revision), next.ticket
 }
 
 // deleteAll deletes until nothing waits or the cache closes.
@@ -142,7 +153,7 @@ func (c *Cache[V]) tellStore(ctx context.Context, inv Invalidation) error {
 		if err := c.meetStore(ctx); err != nil {
 			return c.storeFailed("", err)
 		}
-		c.deletions.renumber(func() uint64 { return c.rules.apply(Invalidation{}).Revision })
+		c.deletions.renumber(c.rules.applied.Load(), func() uint64 { return c.rules.apply(Invalidation{}).Revision })
 		return c.tellStore(ctx, c.deletions.first())
 	}
 	if inv.empty() {
@@ -167,10 +178,12 @@ func (d *deletions) first() Invalidation {
 }
 
 // renumber gives new revisions to all that waits: the old ones were counted
-// before that of the store was known.
-func (d *deletions) renumber(next func() uint64) {
+// before that of the store was known, which is at most met, and say nothing of
+// what it has.
+func (d *deletions) renumber(met uint64, next func() uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.met, d.behind = met, d.tickets
 	for i := range d.queue {
 		d.queue[i].Revision = next()
 	}
@@ -193,7 +206,7 @@ func (d *deletions) done() bool {
 func (d *deletions) failed(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.err = err
+	d.err, d.behind = err, d.tickets
 	d.movedLocked()
 }
 
@@ -216,7 +229,7 @@ func (d *deletions) last() uint64 {
 func (d *deletions) pending() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err != nil
+	return d.err != nil || d.told < d.behind
 }
 
 // waiting is how many deletions the store has yet to take.

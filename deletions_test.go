@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/corralcache/corral"
+	"github.com/corralcache/corral/corraltest"
 )
 
 // onSlowStore is withBoth with a store that takes its time to delete.
@@ -242,5 +244,70 @@ func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testin
 		r.wantLog() // nothing is deleted from the store
 		value = "newest"
 		r.get("memory").want(t, "new", corral.Loaded, 0) // validated
+	})
+}
+
+type slowDumb struct{ *dumb }
+
+func (s slowDumb) Delete(ctx context.Context, inv corral.Invalidation) error {
+	time.Sleep(time.Second)
+	return s.dumb.Delete(ctx, inv)
+}
+
+// X3. What was invalidated before the store was met has a revision below
+// the store's until it is told: nothing else keeps its records away.
+func TestNothingIsReadFromAStoreBeforeItHasBeenToldEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := isDown(&corraltest.Store{})
+		for _, key := range []string{"a", "b"} {
+			record := text("old")
+			record.Revision = 41
+			store.Store.Put(t.Context(), key, &record)
+		}
+		c := opened(t, corraltest.Value("loaded"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now, Store: slowDumb{store}})
+		if err := c.Invalidate(t.Context(), "b"); !errors.Is(err, corral.ErrStorePending) {
+			t.Fatalf("Invalidate gave %v, want %v", err, corral.ErrStorePending)
+		}
+		store.down.Store(false)
+		for c.Stats().StorePending != 1 { // it has been met, and is being told
+			time.Sleep(10 * time.Millisecond)
+		}
+		getFrom(c, t.Context(), "b").want(t, "loaded", corral.Loaded, 0)
+	})
+}
+
+type millisecondStore struct{ *corraltest.Store }
+
+func (s millisecondStore) Delete(ctx context.Context, inv corral.Invalidation) error {
+	time.Sleep(time.Millisecond)
+	return s.Store.Delete(ctx, inv)
+}
+
+// X1. Revisions are given in apply, and the queue is entered after it: the
+// next one need not have the highest.
+func TestInvalidationsAtOnceAreToldWithTheHighestOfTheirRevisions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &corraltest.Store{}
+		c := opened(t, corraltest.Value("v"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 24, Codec: corraltest.Text(), Now: time.Now, Store: millisecondStore{store}})
+		var all sync.WaitGroup
+		for g := range 8 {
+			all.Go(func() {
+				for i := range 1000 {
+					key := fmt.Sprint(g, "/", i)
+					c.Get(t.Context(), key)
+					for store.Look(key) == nil {
+						time.Sleep(time.Microsecond)
+					}
+					if err := c.Invalidate(t.Context(), key); err != nil {
+						t.Error(err)
+					}
+					if r := store.Look(key); r != nil {
+						t.Errorf("%s: revision %d is there after an invalidation that was acknowledged", key, r.Revision)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
 	})
 }
