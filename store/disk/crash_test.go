@@ -21,6 +21,9 @@ import (
 // writes until it is killed.
 const childDir = "CORRAL_DISK_CHILD"
 
+// childPuts is how much it puts at once and then waits; "" for going on.
+const childPuts = "CORRAL_DISK_CHILD_PUTS"
+
 const (
 	crashKeys   = 24
 	crashKills  = 200
@@ -42,13 +45,20 @@ func crashKey(i int) string { return fmt.Sprint("k", i) }
 
 // child writes, replaces and invalidates, and says on its standard output what
 // has been invalidated.
-func child(dir string) int {
+func child(dir, puts string) int {
 	s, err := Open(options(dir))
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
 	}
 	ctx := context.Background()
+	if n, _ := strconv.Atoi(puts); n > 0 {
+		for i := range n {
+			s.Put(ctx, crashKey(i), &corral.Record{Value: crashValue(crashKey(i), 0), BodySize: -1, TTL: time.Hour})
+		}
+		fmt.Println(crashPrompt, n, 0)
+		select {}
+	}
 	revision, _ := s.Revision(ctx)
 	for {
 		key := crashKey(rand.IntN(crashKeys))
@@ -95,6 +105,16 @@ func TestNothingIsCorruptOrInvalidAfterKill9(t *testing.T) {
 		t.Errorf("only %d records were seen, and %d keys invalidated", records, len(told))
 	}
 	t.Logf("%d kills, %d records looked at, %d keys invalidated", crashKills, records, len(told))
+}
+
+// The last second is what kill -9 may take, also from who puts little.
+func TestFewPutsSurviveKill9AfterASecond(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(childPuts, "3")
+	crash(t, dir, map[string]uint64{}, 2*syncEvery)
+	if records := checkCrashed(t, dir, nil); records != 3 {
+		t.Errorf("%d records are there, want 3", records)
+	}
 }
 
 // crash runs a child until some time after it has invalidated something, kills

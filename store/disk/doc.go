@@ -13,8 +13,8 @@
 //     Put of such a record that comes later, with an older revision, is dropped.
 //     If Delete fails, what it concerns is not trusted after a restart either.
 //   - kill -9 at any moment leaves what a crash at that moment may leave: puts of
-//     the last moments may be missing, nothing is half there. Puts are not
-//     synced.
+//     the last second may be missing, nothing is half there. Puts are synced behind
+//     their callers, once a second.
 //   - Open reads neither values nor keys: it takes as long for a million records
 //     as for none, up to the replay of a log of half of Options.Memory. Memory
 //     is that of Options.Memory and a fixed megabyte or two.
@@ -25,8 +25,8 @@
 //     why, StoreStat.Broken says so, and it opens itself again, after a second at
 //     first, a minute at last.
 //
-// What is not: durability of puts, and an order between keys. A power failure may
-// take the last seconds of puts; never an invalidation.
+// What is not: durability of puts, and an order between keys. A crash may take
+// those of the last second; never an invalidation.
 //
 // What the directory takes: Options.MaxBytes for records (keys, values, bodies,
 // those that were replaced and wait for their turn to go, and 96 bytes for each),

@@ -20,13 +20,14 @@ type engine struct {
 	fuse  *fuse
 	cache *pebble.Cache
 
-	head    atomic.Int64 // the next position
-	tail    atomic.Int64 // nothing is before it; the keeper alone moves it
-	entries atomic.Int64 // these three are estimates until counted
-	live    atomic.Int64 // bytes of records that the index names
-	files   atomic.Int64 // bytes of their bodies' files
-	counted atomic.Bool
-	spared  int64 // bytes that eviction wrote again since there was room; the keeper's
+	head     atomic.Int64 // the next position
+	tail     atomic.Int64 // nothing is before it; the keeper alone moves it
+	entries  atomic.Int64 // these three are estimates until counted
+	live     atomic.Int64 // bytes of records that the index names
+	files    atomic.Int64 // bytes of their bodies' files
+	counted  atomic.Bool
+	unsynced atomic.Bool // something was put since the last sync
+	spared   int64       // bytes that eviction wrote again since there was room; the keeper's
 
 	telling sync.Mutex
 	told    uint64 // invalidations; guarded by telling
@@ -235,6 +236,14 @@ func (e *engine) empty(sequence *string, revision uint64) error {
 	e.counted.Store(true)
 	e.told = 0
 	return e.fuse.err()
+}
+
+// sync brings what was put to the disk. Its errors blow the fuse.
+func (e *engine) sync() {
+	if e.counted.Load() {
+		e.keepCounts()
+	}
+	e.db.LogData(nil, pebble.Sync)
 }
 
 // keepCounts writes the estimates of the next start.

@@ -97,8 +97,9 @@ func (s *Store) restart(pause time.Duration) bool {
 	return true
 }
 
-// tick is the time between two looks at what nobody asks for.
-const tick = 5 * time.Second
+// syncEvery is how much later than a put the disk has it at most. Until then it
+// may be in this process alone: Pebble writes its log by the block.
+const syncEvery = time.Second
 
 // doChores works through the chores until the store closes or the fuse blows, and
 // says why.
@@ -108,7 +109,7 @@ func (s *Store) doChores(e *engine) error {
 	s.chores.mu.Unlock()
 	count := newCounting(e)
 	defer count.end()
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(syncEvery)
 	defer ticker.Stop()
 	for {
 		busy, err := s.step(e, count)
@@ -132,8 +133,8 @@ func (s *Store) doChores(e *engine) error {
 			return nil
 		case <-e.fuse.blown:
 		case <-ticker.C:
-			if e.counted.Load() {
-				e.keepCounts()
+			if e.unsynced.Swap(false) {
+				e.sync()
 			}
 		case <-s.wakeUnless(err):
 		}

@@ -136,6 +136,9 @@ func (s *Store) commit(e *engine, key string, head *head, record *corral.Record,
 		s.bodies.remove(old.file)
 	}
 	s.sums.puts.Add(1)
+	if !e.unsynced.Load() {
+		e.unsynced.Store(true)
+	}
 	if e.taken() > s.o.MaxBytes {
 		s.nudge()
 	}

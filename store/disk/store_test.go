@@ -14,14 +14,13 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/corralcache/corral"
-	"github.com/corralcache/corral/corraltest"
 	"github.com/corralcache/corral/internal/invariant"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		os.Exit(child(dir))
+		os.Exit(child(dir, os.Getenv(childPuts)))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -101,15 +100,6 @@ func plainly(t *testing.T) {
 	if invariant.Enabled {
 		t.Skip("takes minutes under the race detector: run it without")
 	}
-}
-
-func TestTheStoreConforms(t *testing.T) {
-	plainly(t)
-	corraltest.TestStore(t, func(t *testing.T) corral.Store {
-		o := options(t.TempDir())
-		o.MaxBytes = 1 << 30
-		return opened(t, o)
-	})
 }
 
 func TestWhatWasPutIsThereAfterARestart(t *testing.T) {
