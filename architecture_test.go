@@ -34,10 +34,11 @@ var mayImport = map[string][]string{
 	"metrics/otel":         {""},
 	"httpcache":            {"", "internal/httpsem", "internal/pace", "internal/unasked"},
 	"upstream":             {"internal/httpsem", "internal/pace", "internal/unasked"},
-	"server":               {"", "coordinator/cluster", "httpcache", "internal/unasked", "metrics/prom", "upstream"},
-	"cmd/corral":           {"coordinator/cluster", "httpcache", "internal/authority", "metrics/prom", "metrics/promcluster", "server"},
+	"server":               {"", "coordinator/cluster", "coordinator/redislock", "httpcache", "internal/unasked", "metrics/prom", "store/disk", "store/redis", "upstream"},
+	"cmd/corral":           {"coordinator/cluster", "httpcache", "internal/authority", "metrics/prom", "metrics/promcluster", "metrics/promlock", "server", "store/disk", "store/redis"},
 	"codec":                {""},
 	"store/disk":           {"", "internal/stored"},
+	"store/redis":          {"", "internal/redisconn", "internal/stored"},
 
 	"coordinator/marker":    {"", "internal/redisconn", "internal/stored"},
 	"coordinator/redislock": {"", "internal/redisconn", "internal/stored"},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -35,12 +36,17 @@ func (s *Server) adminServer(config *Config) *http.Server {
 	acting.HandleFunc("GET /cluster/members", s.ofCluster(s.clusterMembers))
 	acting.HandleFunc("GET /cluster/partitions", s.ofCluster(s.clusterKey))
 	acting.HandleFunc("POST /cluster/drain", s.ofCluster(s.clusterDrain))
+	acting.HandleFunc("GET /store/stat", s.ofStore(s.storeStat))
+	acting.HandleFunc("GET /store/entries", s.ofStore(s.storeEntries))
+	acting.HandleFunc("GET /store/entry", s.ofStore(s.storeEntry))
+	acting.HandleFunc("POST /store/remove", s.ofStore(s.storeRemove))
+	acting.HandleFunc("POST /store/verify", s.ofStore(s.storeVerify))
 	acting.HandleFunc("GET /debug/pprof/", pprof.Index)
 	acting.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	acting.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	acting.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	acting.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	for _, path := range []string{"/purge", "/reload", "/cluster/", "/debug/"} {
+	for _, path := range []string{"/purge", "/reload", "/cluster/", "/store/", "/debug/"} {
 		reading.Handle(path, s.authorized(acting))
 	}
 
@@ -65,7 +71,7 @@ func (s *Server) adminServer(config *Config) *http.Server {
 // origin: one that is down takes every cache before it out of service at once,
 // with all that they could still answer. A node without a lease may answer
 // nothing.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	current := state(s.state.Load())
 	switch {
 	case current != ready:
@@ -76,6 +82,33 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, current)
+	for _, without := range s.without(r.Context()) {
+		fmt.Fprintln(w, without)
+	}
+}
+
+// readyWithin is how long a store may take to say how it is before /readyz goes
+// on without its word.
+const readyWithin = 200 * time.Millisecond
+
+// without names what this process does without at the moment, which is no reason
+// to send requests elsewhere: there it would be the same, or a restart.
+func (s *Server) without(ctx context.Context) (lines []string) {
+	if s.lock != nil && !s.lock.Stats().Up {
+		lines = append(lines, "coordinator: its Redis does not answer; "+string(s.config.Load().RedisOutage)+" until it does")
+	}
+	if s.store == nil {
+		return lines
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	switch stat, err := s.store.Stat(ctx); {
+	case err != nil:
+		lines = append(lines, "store: done without: "+err.Error())
+	case stat.Broken != "":
+		lines = append(lines, "store: done without: "+stat.Broken)
+	}
+	return lines
 }
 
 // reloadNow answers POST /reload.

@@ -59,17 +59,10 @@ type keyer interface {
 // it is.
 func (s *Server) clusterKey(w http.ResponseWriter, r *http.Request) {
 	asked := r.URL.Query().Get("key")
-	if asked == "" {
-		refuse(w, http.StatusBadRequest, errors.New("name a key: ?key=, with an address, or with a key as the cache has it"))
+	key, err := s.keyOf(asked)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
 		return
-	}
-	key := asked
-	if site, ok := s.handler.(keyer); ok && strings.Contains(asked, "://") && !strings.Contains(asked, " ") {
-		var err error
-		if key, err = site.Key(asked); err != nil {
-			refuse(w, http.StatusBadRequest, err)
-			return
-		}
 	}
 	answer(w, http.StatusOK, keyOf(s.cluster.Status(), asked, key, s.cluster.Find(s.config.Load().Name, key)))
 }

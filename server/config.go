@@ -23,6 +23,7 @@ type Config struct {
 	Level  LogLevel `name:"log.level" default:"info" placeholder:"debug|info|warn|error" help:"Least severe messages that the log on standard error has." group:"Logs"`
 
 	MaxBytes       Bytes `name:"max-bytes" default:"256MiB" help:"Memory for what is cached: keys, responses, overhead, and bodies still arriving. An eighth of it is left to the collector, which is set so that the process needs little more." group:"Cache" reload:"no"`
+	MirrorBytes    Bytes `name:"mirror-bytes" default:"0" help:"Of max-bytes, memory for copies of answers that other nodes of the cluster own. 0: an eighth of it." group:"Cache" reload:"no"`
 	MaxObjectBytes Bytes `name:"max-object-bytes" default:"0" help:"Largest response that is kept. 0: whatever fits into max-bytes." group:"Cache" reload:"no"`
 	MaxKeyBytes    Bytes `name:"max-key-bytes" default:"8KiB" help:"Longest scheme, host, path and query of a request. Over it: 414." group:"Cache" reload:"no"`
 	MaxLoads       int   `name:"max-loads" default:"256" help:"Requests to the origin on the cache's behalf that run at once in this process; more wait their turn." group:"Cache" reload:"no"`
@@ -85,6 +86,17 @@ type Config struct {
 	ClusterKey       string  `name:"cluster.tls-key" placeholder:"FILE" help:"PEM file of its key." group:"Cluster" reload:"no"`
 	ClusterCA        string  `name:"cluster.tls-ca" placeholder:"FILE" help:"PEM file of the authorities: who has no certificate of theirs is refused." group:"Cluster" reload:"no"`
 	ClusterPlaintext Switch  `name:"cluster.insecure-plaintext" default:"off" placeholder:"on|off" help:"Allow a cluster without certificates on addresses that others can reach: whoever is on the network reads what is cached, and may call itself a node." group:"Cluster" reload:"no"`
+
+	StoreDir      string        `name:"store.dir" placeholder:"DIRECTORY" help:"Directory where answers survive a restart. It is this process's own and holds nothing else. Not set, and store.redis.url neither: nothing is kept across restarts." group:"Store" reload:"no"`
+	StoreMaxBytes Bytes         `name:"store.max-bytes" default:"4GiB" help:"Disk space for answers in store.dir. Over it those go that were written first and not read since." group:"Store" reload:"no"`
+	StoreTimeout  time.Duration `name:"store.timeout" default:"0s" help:"How long a request waits for the store before it goes on without. 0: 1s for a directory, 50ms for Redis." group:"Store" reload:"no"`
+	StoreRedis    Redis         `name:"store.redis" embed:"" prefix:"store.redis." group:"Store in Redis"`
+	StoreReplicas int           `name:"store.redis.wait-replicas" default:"0" help:"Replicas that must have been told of a purge before it is acknowledged. 0: none; a failover may then bring back, for a process that starts later, what was purged up to a second before it." group:"Store in Redis" reload:"no"`
+
+	Coordinator Coordinator   `name:"coordinator" placeholder:"cluster|redis|none" help:"Who decides which of several processes fetches an answer for all: the nodes of the cluster, or a Redis, which then has the answers too. Not set: cluster where cluster.listen is, else none." group:"Coordinator in Redis" reload:"no"`
+	Redis       Redis         `name:"redis" embed:"" prefix:"redis." group:"Coordinator in Redis"`
+	RedisLease  time.Duration `name:"redis.lease" default:"5s" help:"How long a process that fetches, and has fallen silent, keeps the others waiting, from 3s to 1m." group:"Coordinator in Redis" reload:"no"`
+	RedisOutage Outage        `name:"redis.outage" default:"fetch" placeholder:"fetch|refuse" help:"What happens while that Redis is away. Fetch: each process asks the origin, once for all its own clients, and keeps nothing. Refuse: 503." group:"Coordinator in Redis" reload:"no"`
 
 	ShutdownDelay   time.Duration `name:"shutdown-delay" default:"0s" help:"How long requests are still accepted after a signal to stop, while /readyz answers 503, so that a load balancer can take notice." group:"Stop"`
 	ShutdownTimeout time.Duration `name:"shutdown-timeout" default:"30s" help:"How long running requests may take to finish after that. Those that do not are cut off." group:"Stop"`

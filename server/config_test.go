@@ -50,8 +50,11 @@ func TestEverySettingHasANameAHelpAndADefaultThatPrintsBack(t *testing.T) {
 	seen, without := map[string]bool{}, map[string]bool{}
 	for _, name := range []string{"origin", "tls.cert", "tls.key", "trusted-proxies", "admin.token-file", "admin.tls-cert", "admin.tls-key", "admin.client-ca",
 		"node.name", "cluster.listen", "cluster.advertise", "cluster.peers", "cluster.dir", "cluster.zone", "cluster.etcd", "cluster.etcd-listen",
-		"cluster.tls-cert", "cluster.tls-key", "cluster.tls-ca"} {
+		"cluster.tls-cert", "cluster.tls-key", "cluster.tls-ca", "store.dir", "coordinator"} {
 		without[name] = true
+	}
+	for _, name := range []string{"url", "sentinel-master", "password-file", "sentinel-password-file", "tls-ca", "tls-cert", "tls-key"} {
+		without["redis."+name], without["store.redis."+name] = true, true
 	}
 	for _, s := range c.Settings() {
 		if s.Name == "" || s.Help == "" || seen[s.Env] || s.Default == "" && !without[s.Name] {

@@ -10,10 +10,12 @@ import (
 
 	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/httpcache"
+	"github.com/corralcache/corral/store/redis"
 )
 
 // A Site is the Handler that a Config describes: a caching proxy with the
-// servers behind it, and the node by which it belongs to a cluster. It collects the counts of its pools for Prometheus.
+// servers behind it, and with what is behind its memory. It collects the counts
+// of its pools for Prometheus.
 //
 // Invariants:
 //
@@ -22,10 +24,12 @@ import (
 //	H2. Reload changes all or nothing, and nothing after Shutdown.
 //	H3. What was opened is closed: by Shutdown, at the end of its time in retired,
 //	    or at once when nothing comes of a Reload.
+//	H4. The cache is closed before the store, and the store before the coordinator:
+//	    what is written last is in the store, and under a revision that counts.
 type Site struct {
 	*httpcache.Proxy
 	log     *slog.Logger
-	node    *cluster.Node // nil: in no cluster
+	tiers   Tiers
 	longest time.Duration // the longest load-timeout that the proxy was made for
 
 	mu      sync.Mutex
@@ -35,25 +39,24 @@ type Site struct {
 	closed  bool                     // by Shutdown
 }
 
-// NewHandler makes the Site of a valid Config, with the node that JoinCluster
-// has made of it, if it has. Whoever calls it calls Shutdown or hands it to New.
-// The node ends with the Site; after an error it is still the caller's.
-func NewHandler(config Config, log *slog.Logger, node *cluster.Node) (*Site, error) {
-	origins, problems := config.backends(nil, log, shareOf(node))
+// NewHandler makes the Site of a valid Config, with the tiers that OpenTiers has
+// made of it. Whoever calls it calls Shutdown or hands it to New. The tiers end
+// with the Site; after an error they are still the caller's.
+func NewHandler(config Config, log *slog.Logger, tiers Tiers) (*Site, error) {
+	origins, problems := config.backends(nil, log, shareOf(tiers.Node))
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
 	options := config.options(origins, log)
-	if node != nil {
-		options.Coordinator = node.Cache(config.Name)
-	}
+	options.Coordinator, options.Store, options.StoreTimeout = tiers.coordinator(config.Name), tiers.store(), config.patience()
 	proxy, err := httpcache.NewProxy(options)
 	if err != nil {
 		origins.closeOthersThan(nil)
 		return nil, err
 	}
+	tiers.tell(context.Background(), &config, log)
 	return &Site{
-		Proxy: proxy, log: log, node: node, longest: config.longestLoad(),
+		Proxy: proxy, log: log, tiers: tiers, longest: config.longestLoad(),
 		config: config, origins: origins, retired: map[*backend]*time.Timer{},
 	}, nil
 }
@@ -78,7 +81,7 @@ func (s *Site) Reload(config Config) error {
 	if problem := config.tooPatient(s.longest); problem != nil {
 		return problem
 	}
-	origins, problems := config.backends(s.origins, s.log, shareOf(s.node))
+	origins, problems := config.backends(s.origins, s.log, shareOf(s.tiers.Node))
 	if len(problems) > 0 {
 		return join(problems)
 	}
@@ -111,15 +114,12 @@ func (s *Site) retireLocked(next backends) {
 
 // Shutdown gives what this process owns of a cluster to the other nodes, waits
 // for what runs, until ctx ends, and closes everything. Then it leaves the
-// cluster.
+// cluster (H4).
 func (s *Site) Shutdown(ctx context.Context) error {
-	if s.node != nil {
-		s.node.Leave(ctx) // while the cache is there to be handed over; where it fails Close tells the log
+	if s.tiers.Node != nil {
+		s.tiers.Node.Leave(ctx) // while the cache is there to be handed over; where it fails Close tells the log
 	}
-	err := s.Proxy.Shutdown(ctx)
-	if s.node != nil {
-		err = errors.Join(err, s.node.Close())
-	}
+	err := errors.Join(s.Proxy.Shutdown(ctx), s.tiers.Close())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b, timer := range s.retired {
@@ -130,6 +130,18 @@ func (s *Site) Shutdown(ctx context.Context) error {
 	s.closed = true
 	s.origins.closeOthersThan(nil)
 	return err
+}
+
+// patience is how long a request waits for the store. One in Redis keeps to less
+// by itself.
+func (c *Config) patience() time.Duration {
+	switch {
+	case c.StoreDir != "":
+		return c.StoreTimeout
+	case c.StoreRedis.URL != "":
+		return max(c.StoreTimeout, redis.DefaultHardTimeout)
+	}
+	return 0
 }
 
 // longestLoad is the longest load-timeout, those of rules included.
@@ -166,8 +178,9 @@ func (c *Config) options(origins backends, log *slog.Logger) httpcache.Options {
 		IgnoreCookies:    c.IgnoreCookies == On,
 		StoreCookies:     c.StoreCookies == On,
 		TrustedProxies:   c.TrustedProxies,
-		MaxBytes:         int64(CacheBytes(c.MaxBytes)),
-		MaxObjectBytes:   int64(min(c.MaxObjectBytes, CacheBytes(c.MaxBytes))),
+		MaxBytes:         int64(c.cacheBytes()),
+		MirrorBytes:      int64(min(c.MirrorBytes, c.cacheBytes())),
+		MaxObjectBytes:   int64(min(c.MaxObjectBytes, c.cacheBytes())),
 		MaxKeyBytes:      int(c.MaxKeyBytes),
 		MaxVariants:      c.MaxVariants,
 		KeysPerMinute:    c.KeysPerMinute,

@@ -19,7 +19,7 @@ func startProxy(t *testing.T, origin string, settings ...string) *running {
 	for i := 0; i < len(settings); i += 2 {
 		set(t, &c, settings[i], settings[i+1])
 	}
-	handler, err := NewHandler(c, slog.New(slog.DiscardHandler), nil)
+	handler, err := NewHandler(c, slog.New(slog.DiscardHandler), Tiers{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,8 +74,28 @@ func collectionFor(maxBytes Bytes, getenv func(string) string) collection {
 // ballast stays for as long as the process lives.
 var ballast atomic.Pointer[[]byte]
 
-// CacheBytes is how much of max-bytes the cache may hold.
+// CacheBytes is how much of max-bytes the cache may hold where it has no store.
 func CacheBytes(maxBytes Bytes) Bytes { return Bytes(float64(maxBytes) * cacheShare) }
+
+// The memory that a store in a directory takes out of max-bytes.
+const (
+	storeMemoryPart       = 16
+	minStoreMemory  Bytes = 4 << 20
+	maxStoreMemory  Bytes = 64 << 20
+)
+
+// storeMemory is how much of max-bytes the store in a directory may use.
+func (c *Config) storeMemory() Bytes {
+	if c.StoreDir == "" {
+		return 0
+	}
+	return max(minStoreMemory, min(c.MaxBytes/storeMemoryPart, maxStoreMemory))
+}
+
+// cacheBytes is how much of max-bytes the cache may hold.
+func (c *Config) cacheBytes() Bytes {
+	return max(CacheBytes(c.MaxBytes)-c.storeMemory(), c.MaxBytes/2)
+}
 
 // BoundMemory sets the Go collector of this process by the configuration. It
 // says what it set, for the log.

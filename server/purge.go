@@ -78,27 +78,43 @@ func (s *Server) purgeAddress(w http.ResponseWriter, r *http.Request) {
 // purgeAll purges all of it and answers with what was purged.
 func (s *Server) purgeAll(w http.ResponseWriter, r *http.Request, shown purgeRequest, all ...purgeRequest) {
 	for _, what := range all {
-		err := s.handler.Purge(r.Context(), httpcache.Purge(what))
-		switch {
-		case errors.Is(err, httpcache.ErrPurge):
-			refuse(w, http.StatusBadRequest, err)
-			return
-		case errors.Is(err, corral.ErrNotAcknowledged):
-			s.log.Error("perhaps not purged", "what", shown, "error", err,
-				"effect", "nodes that have a lease may still give what it concerns, until the purge is repeated",
-				"remedy", "see what the error says, mostly that etcd has no leader (corral cluster members), and repeat the purge, which does no harm if it holds already")
-			w.Header().Set("Retry-After", "1")
-			answer(w, http.StatusServiceUnavailable, map[string]any{
-				"error": lines(fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err)), "acknowledged": false,
-			})
-			return
-		case err != nil:
-			s.log.Error("not purged", "what", shown, "error", err,
-				"effect", "what it concerns is still given", "remedy", "see what the error says, and repeat the purge")
-			refuse(w, http.StatusInternalServerError, err)
+		if err := s.handler.Purge(r.Context(), httpcache.Purge(what)); err != nil {
+			s.purgeFailed(w, shown, err)
 			return
 		}
 	}
 	s.log.Info("purged", "what", shown)
 	answer(w, http.StatusOK, map[string]any{"purged": shown})
+}
+
+// Codes by which programs tell why a purge was not acknowledged.
+const (
+	codeNotAcknowledged = "not-acknowledged"
+	codeStorePending    = "store-pending"
+)
+
+// purgeFailed answers and logs what a purge came to.
+func (s *Server) purgeFailed(w http.ResponseWriter, what any, err error) {
+	pending := func(code string, err error) {
+		w.Header().Set("Retry-After", "1")
+		answer(w, http.StatusServiceUnavailable, map[string]any{"error": lines(err), "acknowledged": false, "code": code})
+	}
+	switch {
+	case errors.Is(err, httpcache.ErrPurge):
+		refuse(w, http.StatusBadRequest, err)
+	case errors.Is(err, corral.ErrStorePending):
+		s.log.Error("purged, but for the store", "what", what, "error", err,
+			"effect", "no process gives what it concerns; the store may still have it, and is not read before it has been told",
+			"remedy", "see why the store does not answer (corral store stat), and repeat the purge before this process ends: it forgets to tell the store then")
+		pending(codeStorePending, fmt.Errorf("%w: no process gives what it concerns, and the store, which may still have it, is not read before it has been told: repeat it when the store answers", err))
+	case errors.Is(err, corral.ErrNotAcknowledged):
+		s.log.Error("perhaps not purged", "what", what, "error", err,
+			"effect", "processes that share the cache may still give what it concerns, until the purge is repeated",
+			"remedy", "see what the error says, mostly that etcd has no leader (corral cluster members), and repeat the purge, which does no harm if it holds already")
+		pending(codeNotAcknowledged, fmt.Errorf("%w: some nodes may still give what it concerns: repeat it", err))
+	default:
+		s.log.Error("not purged", "what", what, "error", err,
+			"effect", "what it concerns is still given", "remedy", "see what the error says, and repeat the purge")
+		refuse(w, http.StatusInternalServerError, err)
+	}
 }

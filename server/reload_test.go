@@ -28,7 +28,7 @@ func startReloading(t *testing.T, c Config) *reloading {
 	t.Helper()
 	set(t, &c, "listen", "127.0.0.1:0")
 	set(t, &c, "admin.listen", "127.0.0.1:0")
-	site, err := NewHandler(c, slog.New(slog.DiscardHandler), nil)
+	site, err := NewHandler(c, slog.New(slog.DiscardHandler), Tiers{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,8 @@ type Options struct {
 	Load       func() (Config, error) // gives the settings for a reload; default: a reload is refused
 	AccessLog  io.Writer              // used while Config.AccessLog is on; default: none
 	Cluster    Member                 // this process's part in a cluster; default: none
+	Store      Store                  // where the handler's answers survive; default: nowhere
+	Lock       Lock                   // by which a Redis decides who fetches; default: none
 	Collectors []prometheus.Collector // shown under /metrics beside the server's own
 	Version    string                 // shown under /metrics
 }
@@ -67,7 +69,10 @@ type Server struct {
 	level    *slog.LevelVar
 	log      *slog.Logger
 	handler  Handler
-	cluster  Member // nil: in none
+	cluster  Member        // nil: in none
+	store    Store         // nil: none
+	lock     Lock          // nil: none
+	walks    chan struct{} // one for each look through the store
 	state    atomic.Int32
 	access   *accessLog // nil: off
 	metrics  *metrics
@@ -101,6 +106,7 @@ func New(config Config, options Options) (*Server, error) {
 	}
 	s := &Server{
 		load: options.Load, level: options.Level, log: log, handler: options.Handler, cluster: options.Cluster,
+		store: options.Store, lock: options.Lock, walks: make(chan struct{}, adminMaxWalks),
 		metrics: newMetrics(options), conns: newConnections(config.MaxConns),
 	}
 	s.config.Store(&config)

@@ -32,6 +32,8 @@ func (c *Config) Validate() []*Problem {
 	v.listeners()
 	v.admin()
 	v.cluster()
+	v.store()
+	v.coordinator()
 	for i := range c.Origins {
 		v.validatePool(&c.Origins[i])
 	}

@@ -86,7 +86,18 @@ func (a *adminClient) url() string {
 }
 
 func (a *adminClient) request(ctx context.Context, method, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, a.url()+path, nil)
+	body, err := a.stream(ctx, method, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(io.LimitReader(body, maxAnswer))
+}
+
+// stream makes a request and gives the content of the answer, which ends with ctx
+// and which the caller closes. An answer other than 200 is an error.
+func (a *adminClient) stream(ctx context.Context, method, path string, content io.Reader) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, a.url()+path, content)
 	if err != nil {
 		return nil, err
 	}
@@ -101,20 +112,22 @@ func (a *adminClient) request(ctx context.Context, method, path string) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{TLSClientConfig: config}
-	defer transport.CloseIdleConnections()
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, nil
+	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err == nil && response.StatusCode != http.StatusOK {
-		var refused struct{ Error []string }
-		json.Unmarshal(body, &refused) // or it says nothing
-		err = fmt.Errorf("%s: %s", response.Status, strings.Join(refused.Error, "; "))
+	if err != nil {
+		return nil, err
 	}
-	return body, err
+	var refused struct{ Error []string }
+	json.Unmarshal(body, &refused) // or it says nothing
+	return nil, fmt.Errorf("%s: %s", response.Status, strings.Join(refused.Error, "; "))
 }
 
 // tls is how the listener is spoken to, if it speaks TLS.

@@ -33,6 +33,7 @@ type commands struct {
 		Show  show  `cmd:"" help:"Print the configuration that is in force, and where each value comes from."`
 	} `cmd:"" help:"Look at a configuration."`
 	Cluster clusterCommands `cmd:"" help:"Look at a cluster, through the admin listener of one of its nodes."`
+	Store   storeCommands   `cmd:"" help:"Look into a store: of a running serve, in a directory, or in a Redis."`
 	Version versionCommand  `cmd:"" help:"Print the version."`
 }
 

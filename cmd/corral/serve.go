@@ -10,9 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/corralcache/corral/coordinator/cluster"
 	"github.com/corralcache/corral/metrics/prom"
 	"github.com/corralcache/corral/metrics/promcluster"
+	"github.com/corralcache/corral/metrics/promlock"
 	"github.com/corralcache/corral/server"
 )
 
@@ -34,7 +34,7 @@ func (c *serve) Run(s *session) error {
 	log := slog.New(server.NewLogHandler(s.errs, config.Log, level))
 	stop, abort, release := stopSignals(s.ctx)
 	defer release()
-	node, err := server.JoinCluster(stop, config, log)
+	tiers, err := server.OpenTiers(stop, config, log)
 	switch {
 	case err != nil && stop.Err() != nil:
 		log.Info("stopped before the cluster was joined")
@@ -42,9 +42,9 @@ func (c *serve) Run(s *session) error {
 	case err != nil:
 		return err
 	}
-	handler, err := server.NewHandler(config, log, node)
+	handler, err := server.NewHandler(config, log, tiers)
 	if err != nil {
-		return errors.Join(err, leave(node))
+		return errors.Join(err, tiers.Close())
 	}
 	options := server.Options{
 		Handler:    handler,
@@ -55,9 +55,17 @@ func (c *serve) Run(s *session) error {
 		Collectors: []prometheus.Collector{prom.New(handler.Cache()), handler},
 		Version:    version(),
 	}
-	if node != nil {
+	if node := tiers.Node; node != nil {
 		options.Cluster = node
 		options.Collectors = append(options.Collectors, promcluster.New(node))
+	}
+	if store := tiers.Store; store != nil {
+		options.Store = store
+		options.Collectors = append(options.Collectors, prom.NewStore(config.Name, store))
+	}
+	if lock := tiers.Lock; lock != nil {
+		options.Lock = lock
+		options.Collectors = append(options.Collectors, promlock.New(config.Name, lock))
 	}
 	daemon, err := server.New(config, options)
 	if err != nil {
@@ -67,14 +75,6 @@ func (c *serve) Run(s *session) error {
 	log.Info("memory bounded", "max-bytes", config.MaxBytes.String(), "GOMEMLIMIT", memoryLimit, "GOGC", gogc)
 	defer onHangup(func() { daemon.Reload() })() // which logs what comes of it
 	return daemon.Run(stop, abort)
-}
-
-// leave ends a node, if there is one.
-func leave(node *cluster.Node) error {
-	if node == nil {
-		return nil
-	}
-	return node.Close()
 }
 
 // onHangup calls reload for SIGHUP, until release is called.
