@@ -44,28 +44,18 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	names := flags.String("rows", "", "measure these `rows` only, separated by commas: "+rounds.Names(rows))
-	runs := flags.Int("runs", 7, "`rounds` of each row")
-	quick := flags.Bool("quick", false, "a smoke run with few callers and one round: its figures mean nothing, its assertions hold")
-	alone := flags.Bool("alone", false, "measure Corral without its rivals, as for a profile")
 	profiles := flags.String("profiles", "", "write processor profiles of the asking node and of the owner to this `directory`")
 	keep := flags.Bool("keep", false, "keep the directories and logs of the nodes, and say where they are")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
-		return err
+	chosen, o, err := rounds.Parse(flags, rows, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
 	}
-	chosen, err := rounds.Choose(rows, *names)
 	if err != nil {
 		return err
 	}
-	if *runs < 1 {
-		return fmt.Errorf("-runs %d: measure one round or more", *runs)
-	}
-	b := &bench{rounds: *runs, scale: full, alone: *alone, profiles: *profiles}
-	if *quick {
-		b.rounds, b.scale = 1, smoke
+	b := &bench{rounds: o.Runs, scale: full, alone: o.Alone, profiles: *profiles}
+	if o.Quick {
+		b.scale = smoke
 	}
 	if b.dir, err = os.MkdirTemp("", "corral-bench-cluster-"); err != nil {
 		return err

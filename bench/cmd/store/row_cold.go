@@ -48,6 +48,19 @@ var flowRow = row{
 
 // ask measures bursts at keys whose loads succeed.
 func (b *bench) ask(ctx context.Context, s *rounds.Section, burst func() Burst) error {
+	return b.bursts(ctx, s, burst, func(seen ran) (rounds.Sample, error) {
+		if len(seen.Values) == 0 {
+			return nil, fmt.Errorf("nobody has the value: %d have come to their deadline, %d have an error as %s", seen.Late, len(seen.Errors), seen.Error)
+		}
+		return rounds.Sample{
+			"calls": float64(len(seen.Begun)), "values": float64(len(seen.Values)), "commands": float64(total(seen.commands)),
+			"p50": ms(seen.Values, 0.5), "p99": ms(seen.Values, 0.99), "worst": ms(seen.Values, 1),
+		}, nil
+	})
+}
+
+// bursts measures one burst a contender and round, at all shops.
+func (b *bench) bursts(ctx context.Context, s *rounds.Section, burst func() Burst, told func(ran) (rounds.Sample, error)) error {
 	return b.alternate(ctx, s, computers, func(contender string) (rounds.Sample, error) {
 		f, err := b.fleet(ctx, contender)
 		if err != nil {
@@ -57,14 +70,8 @@ func (b *bench) ask(ctx context.Context, s *rounds.Section, burst func() Burst) 
 		if err != nil {
 			return nil, err
 		}
-		if len(seen.Values) == 0 {
-			return nil, fmt.Errorf("nobody has the value: %d have come to their deadline, %d have an error as %s", seen.Late, len(seen.Errors), seen.Error)
-		}
 		s.Note(contender, "commands: "+listed(seen.commands))
-		return rounds.Sample{
-			"calls": float64(len(seen.Begun)), "values": float64(len(seen.Values)), "commands": float64(total(seen.commands)),
-			"p50": ms(seen.Values, 0.5), "p99": ms(seen.Values, 0.99), "worst": ms(seen.Values, 1),
-		}, nil
+		return told(seen)
 	})
 }
 

@@ -49,15 +49,7 @@ func judgeFailing(b *bench, s *rounds.Section, callers int) {
 
 // fail measures bursts at keys whose loads fail.
 func (b *bench) fail(ctx context.Context, s *rounds.Section, burst func() Burst) error {
-	return b.alternate(ctx, s, computers, func(contender string) (rounds.Sample, error) {
-		f, err := b.fleet(ctx, contender)
-		if err != nil {
-			return nil, err
-		}
-		seen, err := f.burst(ctx, 0, burst())
-		if err != nil {
-			return nil, err
-		}
+	return b.bursts(ctx, s, burst, func(seen ran) (rounds.Sample, error) {
 		sample := rounds.Sample{
 			"calls": float64(len(seen.Begun)), "errors": float64(len(seen.Errors)), "late": float64(seen.Late), "commands": float64(total(seen.commands)),
 			"told": float64(sort.Search(len(seen.Errors), func(i int) bool { return seen.Errors[i] > b.load+grace })),
@@ -65,7 +57,6 @@ func (b *bench) fail(ctx context.Context, s *rounds.Section, burst func() Burst)
 		if len(seen.Errors) > 0 {
 			sample["p50"], sample["worst"] = ms(seen.Errors, 0.5), ms(seen.Errors, 1)
 		}
-		s.Note(contender, "commands: "+listed(seen.commands))
 		return sample, nil
 	})
 }

@@ -1,6 +1,8 @@
 package rounds
 
 import (
+	"flag"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -78,5 +80,26 @@ func TestAReportHasARowForEachContenderAndSaysWhatWasMissed(t *testing.T) {
 	}
 	if got := verdict([]*Section{s}); !strings.HasPrefix(got, "0 of 1 bars met.\n  r: ") {
 		t.Errorf("the verdict is %q", got)
+	}
+}
+
+func TestAnArgumentThatMakesNoSenseIsRefusedWithWhatDoes(t *testing.T) {
+	rows := []Row[int]{{Name: "one"}, {Name: "two"}}
+	for _, row := range []struct {
+		args, want string
+		chosen     int
+		runs       int
+	}{
+		{"", "", 2, 7},
+		{"-rows two -runs 3", "", 1, 3},
+		{"-quick -runs 3", "", 2, 1},
+		{"-rows two,three", "choose from one, two", 0, 7},
+		{"-runs 0", "one round or more", 0, 0},
+	} {
+		flags := flag.NewFlagSet("r", flag.ContinueOnError)
+		chosen, o, err := Parse(flags, rows, strings.Fields(row.args))
+		if got := fmt.Sprint(err); (err != nil) != (row.want != "") || !strings.Contains(got, row.want) || len(chosen) != row.chosen || o.Runs != row.runs {
+			t.Errorf("arguments %q: %d rows, %d rounds, %v; want %d, %d, %q", row.args, len(chosen), o.Runs, err, row.chosen, row.runs, row.want)
+		}
 	}
 }
