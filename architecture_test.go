@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/localserver": {},
 	"internal/ramdir":      {},
 	"internal/stored":      {""},
+	"internal/redisconn":   {},
 	"corraltest":           {""},
 	"metrics/prom":         {"", "upstream"},
 	"metrics/promcluster":  {"coordinator/cluster"},
