@@ -106,8 +106,11 @@ func (s suite) atEachCall(t *testing.T, kinds []Fault, scenario func(t *testing.
 	}
 	seats := make(chan bool, abreast)
 	var all sync.WaitGroup
-	for _, fault := range kinds {
+	for i, fault := range kinds {
 		for n := 1; n <= calls; n++ {
+			if s.byTurns && n%len(kinds) != i {
+				continue
+			}
 			seats <- true
 			all.Go(func() {
 				defer func() { <-seats }()

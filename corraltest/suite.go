@@ -32,6 +32,10 @@ func LargestBody(bytes int64) Option { return func(s *suite) { s.largestBody = b
 // long for each. Default 10,000.
 func Records(n int) Option { return func(s *suite) { s.records = n } }
 
+// ByTurns lets each call of a fault suite meet one of the Faults, by turns, instead
+// of every one: for implementations that are expensive to open.
+func ByTurns() Option { return func(s *suite) { s.byTurns = true } }
+
 // suite is how the cases of a conformance suite are run.
 type suite struct {
 	virtual     bool
@@ -39,6 +43,7 @@ type suite struct {
 	reopen      func(t *testing.T, store corral.Store) corral.Store
 	largestBody int64
 	records     int
+	byTurns     bool
 }
 
 func newSuite(options []Option) suite {

@@ -13,6 +13,9 @@ const (
 	// concerns it, with a lower revision, is there. That it does not come to
 	// that is the writer's part, who checks after it has written.
 	TakesLatePuts Weakness = iota
+	// TakesLatePutsReopened, of a store: it is so for what was deleted before it
+	// was opened again. Whoever wrote to it before has ended with its process.
+	TakesLatePutsReopened
 	// TwoLeases, of a coordinator: two that ask at the same time may both be
 	// granted a lease of a key, also when they are to succeed the same holder.
 	TwoLeases
@@ -39,9 +42,9 @@ const (
 
 func (w Weakness) String() string {
 	return [...]string{
-		"it takes late puts", "it may grant two leases", "it does not fence late holders", "others do not hear of invalidations",
+		"it takes late puts", "it takes late puts once it is opened again", "it may grant two leases", "it does not fence late holders", "others do not hear of invalidations",
 		"it invalidates by key only", "it keeps late fills", "it never tells who leaves", "its processes never lapse",
-	}[w&7]
+	}[w]
 }
 
 // Weak names what an implementation does not promise. The cases that hold it to

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"os"
 	"testing"
 
 	"github.com/corralcache/corral"
@@ -18,10 +19,14 @@ func TestTheStoreConforms(t *testing.T) {
 		o := options(t.TempDir())
 		o.MaxBytes = 1 << 30
 		return opened(t, o)
-	}, reopening)
+	}, reopening, corraltest.Weak(corraltest.TakesLatePutsReopened))
 }
 
 func TestACacheLivesWithEveryCallOfTheStoreThatGoesWrong(t *testing.T) {
 	plainly(t)
-	corraltest.TestStoreFaults(t, func(t *testing.T) corral.Store { return opened(t, options(t.TempDir())) }, reopening)
+	set := []corraltest.Option{reopening}
+	if os.Getenv("CORRAL_SOAK") == "" {
+		set = append(set, corraltest.ByTurns())
+	}
+	corraltest.TestStoreFaults(t, func(t *testing.T) corral.Store { return opened(t, options(t.TempDir())) }, set...)
 }
