@@ -60,6 +60,7 @@ func suite(t *testing.T, address string) {
 	corraltest.TestStore(t,
 		func(t *testing.T) corral.Store { return open(t, fmt.Sprintf("case%d:", cases.Add(1))) },
 		corraltest.LargestBody(DefaultMaxValueBytes-1024),
+		corraltest.Records(2000),
 		corraltest.Reopening(func(t *testing.T, store corral.Store) corral.Store {
 			was := store.(*Store)
 			was.Close()
