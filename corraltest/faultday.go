@@ -241,7 +241,9 @@ func (d *day) acknowledges(c *corral.Cache[string], key string) {
 // deadline is that of recovery, which begins with the first that does not work.
 func (d *day) deadline() context.Context {
 	if d.recovery == nil {
-		d.recovery = deadline(d.t)
+		ctx, cancel := context.WithTimeout(d.t.Context(), 3*patience)
+		d.t.Cleanup(cancel)
+		d.recovery = ctx
 	}
 	return d.recovery
 }

@@ -100,7 +100,7 @@ func (s suite) atEachCall(t *testing.T, kinds []Fault, scenario func(t *testing.
 	if calls == 0 {
 		t.Fatal("the scenario made no calls")
 	}
-	abreast := 64
+	abreast := 32
 	if s.virtual {
 		abreast = 1
 	}
