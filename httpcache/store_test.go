@@ -200,3 +200,66 @@ func TestTheBytesInAStoreAreReadAsAResponse(t *testing.T) {
 		t.Errorf("KeyOf gave %v, want ErrPurge", err)
 	}
 }
+func TestWhatIsStaleAfterARestartIsGivenByThePolicy(t *testing.T) {
+	down := func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	validated := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60, stale-while-revalidate=60, stale-if-error=600")
+		w.Header().Set("Etag", `"a"`)
+		if r.Header.Get("If-None-Match") == `"a"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		io.WriteString(w, "page")
+	}
+	for _, row := range []struct {
+		after   time.Duration
+		handler http.HandlerFunc
+		status  int
+		body    string
+		cache   string
+		calls   int
+	}{
+		{60*time.Second - 1, validated, 200, "page", "Corral;hit;ttl=0;detail=store", 0},
+		{61 * time.Second, validated, 200, "page", "Corral;hit;ttl=-1;detail=store", 1},
+		{121 * time.Second, validated, 200, "page", "Corral;fwd=uri-miss;fwd-status=304;ttl=60;stored", 1},
+		{121 * time.Second, down, 200, "page", "Corral;fwd=stale;fwd-status=503;ttl=-61;detail=origin-failed", 1},
+		{661 * time.Second, down, 503, "", "Corral;fwd=uri-miss;detail=origin-failed", 1},
+	} {
+		t.Run(fmt.Sprint(row.after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := new(corraltest.Store)
+				w := open(t, memory{}, validated, stocked(store))
+				w.get("/p").want(t, 200, "page", missStored)
+				time.Sleep(row.after)
+				w = restarted(t, w, row.handler, store)
+				w.get("/p").want(t, row.status, row.body, row.cache)
+				synctest.Wait()
+				w.wantCalls(row.calls)
+			})
+		})
+	}
+}
+
+// gone is a Store that cannot be told of anything.
+type gone struct{ corraltest.Store }
+
+var errGone = errors.New("connection refused")
+
+func (*gone) Delete(context.Context, corral.Invalidation) error { return errGone }
+
+func TestAChangeThatTheStoreHasNotHeardOfIsAnsweredAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, memory{}, page("page", "Cache-Control", "max-age=60"), stocked(new(gone)))
+		w.get("/p").want(t, 200, "page", missStored)
+		synctest.Wait()
+		err := w.proxy.Purge(t.Context(), httpcache.Purge{URL: "http://shop.test/p"})
+		if !errors.Is(err, corral.ErrStorePending) {
+			t.Errorf("Purge: %v, want ErrStorePending", err)
+		}
+		w.get("/p").want(t, 200, "page", missStored) // the purge holds here
+		g := w.do(t.Context(), http.MethodPut, "/p")
+		if g.status != 200 || g.cache() != "Corral;fwd=method;detail=store-pending" {
+			t.Errorf("PUT = %d, %s", g.status, g.cache())
+		}
+	})
+}
