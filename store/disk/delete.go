@@ -136,7 +136,11 @@ func (s *Store) writeFloors(batch *pebble.Batch, inv corral.Invalidation) {
 		batch.Set(binary.BigEndian.AppendUint16(metaKey(metaTag), slot), number(s.floors.tags.at(slot)), nil)
 	}
 	for _, prefix := range inv.Prefixes {
-		batch.Set(append(metaKey(metaPrefix), prefix...), number(max(inv.Revision, s.floors.prefix(prefix))), nil)
+		// One that has been swept meanwhile is not needed: what it took out lies
+		// before this in Pebble's log. Nobody would take it off the disk.
+		if revision, stands := s.floors.standing(prefix); stands {
+			batch.Set(append(metaKey(metaPrefix), prefix...), number(revision), nil)
+		}
 	}
 }
 

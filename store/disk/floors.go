@@ -185,6 +185,17 @@ func (f *floors) prefix(prefix string) uint64 {
 	return 0
 }
 
+// standing is the floor of a prefix under which something may still be.
+func (f *floors) standing(prefix string) (revision uint64, is bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	floor, known := f.prefixes[prefix]
+	if !known || floor.swept {
+		return 0, false
+	}
+	return floor.revision, true
+}
+
 // dropSweptLocked makes room for a prefix, if one has been swept.
 func (f *floors) dropSweptLocked() bool {
 	i := slices.IndexFunc(f.order, func(prefix string) bool { return f.prefixes[prefix].swept })
