@@ -60,7 +60,9 @@ func (c *Cache[V]) deleteBehind(inv Invalidation) (ticket uint64) {
 	if inv.Revision <= d.met { // counted while the store was met
 		inv.Revision = c.rules.apply(Invalidation{}).Revision
 	}
-	d.tickets++
+	if !inv.empty() { // else the store is only to be met
+		d.tickets++
+	}
 	d.addLocked(deletion{inv, d.tickets})
 	if len(d.queue) == 1 {
 		c.chores.Go(c.deleteAll)

@@ -171,6 +171,48 @@ func TestOneCallOfTheStoreHasABoundedNumberOfTargets(t *testing.T) {
 	})
 }
 
+// What is to be forgotten keeps no company: the store remembers the others.
+func TestWhatIsToBeForgottenIsACallOfItsOwn(t *testing.T) {
+	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {
+		r.load = answering(corral.Item[string]{Value: "v", Outcome: corral.Share})
+		r.keep("a", text("old"))
+		r.deliver(corral.Invalidation{Revision: 5, Target: corral.Target{Keys: []string{"x"}}})
+		r.log.Take()
+		r.get("a", corral.Fresh()).want(t, "v", corral.Loaded, 0)
+		r.deliver(corral.Invalidation{Revision: 6, Target: corral.Target{Keys: []string{"y"}}})
+		r.deliver(corral.Invalidation{Revision: 7, Target: corral.Target{Keys: []string{"z"}}})
+		time.Sleep(4 * time.Second)
+		r.wantLog("join a", "load a", "fill a", "store delete x", "store delete a", "store delete y z")
+	})
+}
+
+func TestACacheThatClosesWithoutHavingMetItsStoreOwesItNothing(t *testing.T) {
+	var lines bytes.Buffer
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		o.Store = isDown(r.store)
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	}, func(t *testing.T, r *rig) {
+		if n := r.Stats().StorePending; n != 0 {
+			t.Fatalf("%d invalidations wait for the store, want none", n)
+		}
+		r.Close()
+		if strings.Contains(lines.String(), "closed before") {
+			t.Fatalf("said at the end:\n%s", lines.String())
+		}
+	})
+	lines.Reset()
+	withPorts(t, func(r *rig, o *corral.Options[string]) {
+		o.Store = isDown(r.store)
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	}, func(t *testing.T, r *rig) {
+		r.Invalidate(t.Context(), "a")
+		r.Close()
+		if !strings.Contains(lines.String(), "closed before") {
+			t.Fatalf("said at the end:\n%s", lines.String())
+		}
+	})
+}
+
 func TestAStoreThatFailsIsALineInTheLogAMinute(t *testing.T) {
 	var lines bytes.Buffer
 	var store *dumb
