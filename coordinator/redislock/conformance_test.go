@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/corralcache/corral"
@@ -23,16 +25,27 @@ func TestACoordinatorOnARedisClusterConforms(t *testing.T) {
 	conforms(t, Redis{Addresses: servers.Addrs()})
 }
 
-func conforms(t *testing.T, redis Redis) {
-	cases := 0
-	corraltest.TestCoordinator(t, func(t *testing.T, n int) []corral.Coordinator {
-		cases++
+func TestACacheOnACoordinatorWhoseCallsGoWrongRecovers(t *testing.T) {
+	if os.Getenv("CORRAL_SOAK") == "" {
+		t.Skip("it opens two processes for each call that may go wrong, in three ways: with CORRAL_SOAK only")
+	}
+	server := localserver.Redis(t)
+	corraltest.TestCoordinatorFaults(t, opener(Redis{Addresses: []string{server.Addr()}}))
+}
+
+func conforms(t *testing.T, redis Redis) { corraltest.TestCoordinator(t, opener(redis)) }
+
+// opener opens processes that share what nobody else does.
+func opener(redis Redis) func(t *testing.T, n int) []corral.Coordinator {
+	var cases atomic.Int32
+	return func(t *testing.T, n int) []corral.Coordinator {
+		prefix := fmt.Sprintf("case%d:", cases.Add(1))
 		all := make([]corral.Coordinator, n)
 		for i := range all {
-			all[i] = open(t, Config{Redis: redis, Prefix: fmt.Sprintf("case%d:", cases), Lease: minLease})
+			all[i] = open(t, Config{Redis: redis, Prefix: prefix, Timeout: DefaultLease / 2}) // a slow machine
 		}
 		return all
-	})
+	}
 }
 
 // open is a Coordinator that is closed with the test.

@@ -183,8 +183,9 @@ func TestOfThoseWhoWaitForAKilledHolderExactlyOneSucceedsIt(t *testing.T) {
 		rest = []<-chan came{waiting[0], waiting[1]}
 	}
 	took := first.at.Sub(killed)
-	if first.err != nil || first.Kind != corral.AnswerLease || took > minLease+time.Second || took < minLease-1200*time.Millisecond {
-		t.Fatalf("the first came to kind %d, %v after %v; want a lease after %v, and a second at most", first.Kind, first.err, took, minLease)
+	if first.err != nil || first.Kind != corral.AnswerLease || took > minLease+2*time.Second || // one on a machine that is not starved
+		took < minLease-1200*time.Millisecond {
+		t.Fatalf("the first came to kind %d, %v after %v; want a lease after %v", first.Kind, first.err, took, minLease)
 	}
 	time.Sleep(200 * time.Millisecond)
 	for _, other := range rest {
@@ -456,8 +457,8 @@ func TestALostConnectionSpendsWhatIsInMemory(t *testing.T) {
 	if err := a.Invalidate(t.Context(), "a"); err != nil { // waits until the other counts as gone
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > presence+time.Second {
-		t.Fatalf("acknowledged after %v; want %v at most", took, presence)
+	if took := time.Since(began); took > 3*presence { // a slow machine
+		t.Fatalf("acknowledged after %v; want %v", took, presence)
 	}
 	get(b, "2") // its own, and kept by nobody
 	get(a, "3")

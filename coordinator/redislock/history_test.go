@@ -65,7 +65,7 @@ func TestAnInvalidationWaitsForProcessesThatRedisHasForgotten(t *testing.T) {
 	if err := a.Invalidate(t.Context(), corral.Target{Keys: []string{"a"}}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < presence-100*time.Millisecond || took > presence+time.Second {
+	if took := time.Since(began); took < presence-100*time.Millisecond || took > 3*presence {
 		t.Fatalf("acknowledged after %v, want %v", took, presence)
 	}
 }

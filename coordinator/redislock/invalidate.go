@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"github.com/corralcache/corral/internal/redisconn"
 )
 
-// maxPending is how many invalidations wait for a Redis that is away. One more,
-// and all of them become one of everything.
+// maxPending is how many keys, prefixes and tags wait to be told to a Redis that
+// is away. One more, and everything does.
 const maxPending = 1024
 
 // touchBatch is how many keys are touched in one go.
@@ -46,11 +47,11 @@ func (c *Coordinator) Invalidate(ctx context.Context, target corral.Target) erro
 		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
 	}
 	if !up {
-		return c.later(target, errAway)
+		return c.later(ctx, target, errAway)
 	}
 	revision, missing, err := c.tell(&target, "")
 	if err != nil {
-		return c.later(target, err)
+		return c.later(ctx, target, err)
 	}
 	return c.everywhere(ctx, revision, missing)
 }
@@ -252,42 +253,63 @@ func (c *Coordinator) look(ctx context.Context, a *await) {
 	}
 }
 
-// later keeps an invalidation for when Redis is back.
-func (c *Coordinator) later(target corral.Target, why error) error {
+// later keeps an invalidation for when Redis is back, and returns once it is in
+// force here: Redis counts as away from now on, and memory is spent.
+func (c *Coordinator) later(ctx context.Context, target corral.Target, why error) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.pending) == maxPending {
-		c.pending = []corral.Target{{All: true}}
-	}
-	c.pending = append(c.pending, target)
-	select { // a session that stands tells it, too
+	c.pending = merge(c.pending, &target)
+	c.downLocked()
+	c.mu.Unlock()
+	select { // a session that stands begins anew
 	case c.broken <- errPending:
 	default:
+	}
+	if err := c.settled(ctx); err != nil {
+		return fmt.Errorf("%w: %w", corral.ErrNotAcknowledged, err)
 	}
 	return fmt.Errorf("%w: %w", corral.ErrStorePending, why)
 }
 
+// merge makes one target of two. Over maxPending names it is everything.
+func merge(a, b *corral.Target) *corral.Target {
+	if a == nil {
+		a = &corral.Target{}
+	}
+	merged := &corral.Target{
+		Keys: union(a.Keys, b.Keys), Prefixes: union(a.Prefixes, b.Prefixes), Tags: union(a.Tags, b.Tags), All: a.All || b.All,
+	}
+	if len(merged.Keys)+len(merged.Prefixes)+len(merged.Tags) > maxPending {
+		return &corral.Target{All: true}
+	}
+	return merged
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 var (
-	errAway    = errors.New("redislock: Redis is away")
+	errAway    = errors.New("redislock: Redis is away: this process gives nothing that it concerns, and others hear of it when Redis is told")
 	errPending = errors.New("redislock: an invalidation was not taken")
 )
 
 // tellPending tells Redis what was invalidated while it was away. What it does not
 // take stays.
 func (c *Coordinator) tellPending() error {
-	for {
-		c.mu.Lock()
-		if len(c.pending) == 0 {
-			c.mu.Unlock()
-			return nil
-		}
-		target := c.pending[0]
-		c.mu.Unlock()
-		if _, _, err := c.tell(&target, ""); err != nil {
-			return err
-		}
-		c.mu.Lock()
-		c.pending = c.pending[1:]
-		c.mu.Unlock()
+	c.mu.Lock()
+	target := c.pending
+	c.pending = nil
+	c.mu.Unlock()
+	if target == nil {
+		return nil
 	}
+	_, _, err := c.tell(target, "")
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.pending = merge(c.pending, target)
+	}
+	return err
 }

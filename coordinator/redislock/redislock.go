@@ -46,6 +46,7 @@ type Coordinator struct {
 	up      bool          // a session stands: what is heard is all there is
 	turned  chan struct{} // closed and made anew when up changes
 	downAt  time.Time     // since when it is not up
+	rising  time.Time     // since when Redis is told what it has missed; zero: it is not
 	session uint64        // the number of the session whose messages count
 	syncing bool          // subscribed, and not yet told what was before
 	backlog []notice      // what came meanwhile
@@ -58,6 +59,7 @@ type Coordinator struct {
 	opened          time.Time
 	begun, watching bool
 	early           bool          // a Join was answered before the first Watch
+	broke           bool          // the last Watch's callback has panicked
 	missed          uint64        // the newest Missed, or first word, that Watch is told
 	moved           chan struct{} // closed and made anew when that is applied
 	queue           []told
@@ -70,7 +72,7 @@ type Coordinator struct {
 
 	acks    map[string]uint64 // who is to be told up to where this process has applied
 	acked   chan struct{}     // something is in acks
-	pending []corral.Target   // invalidations that Redis has not been told of
+	pending *corral.Target    // what was invalidated and Redis has not been told of
 }
 
 var (
@@ -210,7 +212,7 @@ type counters struct {
 // Stats are counts since Open.
 type Stats struct {
 	Up       bool   // Redis is there
-	Pending  int    // invalidations that Redis has not been told of
+	Pending  int    // invalidated keys, prefixes and tags that Redis has not been told of; 1 for everything
 	Joins    uint64 // questions to Redis
 	Values   uint64 // answered by a value that Redis has
 	Leases   uint64 // answered by a lease
@@ -228,7 +230,10 @@ type Stats struct {
 // Stats says what has happened.
 func (c *Coordinator) Stats() Stats {
 	c.mu.Lock()
-	up, pending := c.up, len(c.pending)
+	up, pending := c.up, 0
+	if p := c.pending; p != nil {
+		pending = max(len(p.Keys)+len(p.Prefixes)+len(p.Tags), 1)
+	}
 	c.mu.Unlock()
 	n := &c.n
 	return Stats{

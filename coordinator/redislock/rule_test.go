@@ -179,6 +179,50 @@ func (c *Coordinator) past() string {
 	return c.history
 }
 
+// A cache whose callback panics has what it had in memory until it watches again.
+func TestAWatchThatPanicsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := localserver.Redis(t)
+	conf := Config{Redis: Redis{Addresses: []string{server.Addr()}}}
+	a, b := watched(t, conf), open(t, conf)
+	panics := func(inv corral.Invalidation) {
+		if len(inv.Keys) > 0 {
+			panic("at an invalidation")
+		}
+	}
+	ended := make(chan any)
+	go func() {
+		defer func() { ended <- recover() }()
+		b.Watch(t.Context(), panics)
+	}()
+	until(t, "watched", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.watching && b.applied == b.heard })
+	done := make(chan error)
+	go func() { done <- a.Invalidate(t.Context(), corral.Target{Keys: []string{"a"}}) }()
+	if <-ended == nil {
+		t.Fatal("Watch has ended without a panic")
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("acknowledged, %v, before the other has applied it", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var first corral.Invalidation
+	go func() {
+		b.Watch(ctx, func(inv corral.Invalidation) { first = inv; cancel() })
+		ended <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if <-ended; !first.Missed {
+		t.Fatalf("the first word of the next Watch was %+v, want Missed", first)
+	}
+	if err := a.Invalidate(t.Context(), corral.Target{Keys: []string{"a"}}); err != nil { // its cache is closed
+		t.Fatal(err)
+	}
+}
+
 func TestTheFirstCallersOfANewProcessAreGivenWhatRedisHas(t *testing.T) {
 	t.Parallel()
 	server := localserver.Redis(t)

@@ -72,10 +72,11 @@ func (c *Coordinator) hold(standing func()) (stood bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := c.tellPending(); err != nil {
-		return false, err
+	for !c.rise() {
+		if err := c.tellPending(); err != nil {
+			return false, err
+		}
 	}
-	c.rise()
 	standing()
 	return true, c.keep(conn, over)
 }
@@ -192,12 +193,23 @@ func (c *Coordinator) beat(conn rueidis.DedicatedClient) error {
 	return nil
 }
 
-// rise says that Redis is there.
-func (c *Coordinator) rise() {
+// rise says that Redis is there, unless it is to be told something first (L8).
+func (c *Coordinator) rise() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.up = true
+	if c.pending != nil {
+		if c.rising.IsZero() {
+			c.rising = time.Now() // who comes now waits: else there might be always one more
+		}
+		return false
+	}
+	c.up, c.rising = true, time.Time{}
 	c.n.sessions.Add(1)
+	c.turnLocked()
+	return true
+}
+
+func (c *Coordinator) turnLocked() {
 	close(c.turned)
 	c.turned = make(chan struct{})
 }
@@ -208,17 +220,22 @@ func (c *Coordinator) fall(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session++
+	c.rising = time.Time{}
+	if c.downLocked() && c.ctx.Err() == nil {
+		c.n.warn(c.conf.Log, "the connection is lost: what is in memory is read again once it is back", err)
+	}
+}
+
+// downLocked reports whether Redis was there before.
+func (c *Coordinator) downLocked() bool {
 	if !c.up {
-		return
+		return false
 	}
 	c.up, c.downAt = false, time.Now()
 	c.heard++
 	c.tellLocked(told{inv: corral.Invalidation{Revision: c.heard, Missed: true}})
-	close(c.turned)
-	c.turned = make(chan struct{})
-	if c.ctx.Err() == nil {
-		c.n.warn(c.conf.Log, "the connection is lost: what is in memory is read again once it is back", err)
-	}
+	c.turnLocked()
+	return true
 }
 
 const (
@@ -234,6 +251,9 @@ func (c *Coordinator) standing(ctx context.Context) (bool, error) {
 	for {
 		c.mu.Lock()
 		up, turned, left := c.up, c.turned, grace-time.Since(c.downAt)
+		if !c.rising.IsZero() {
+			left = c.conf.Timeout - time.Since(c.rising)
+		}
 		c.mu.Unlock()
 		switch {
 		case c.ctx.Err() != nil:

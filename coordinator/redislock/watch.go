@@ -18,11 +18,17 @@ type told struct {
 	from string
 }
 
-// tellLocked queues an invalidation for Watch. Without one nothing here is in
-// memory that the next Watch's first word would not end: it counts as applied.
+// tellLocked queues an invalidation for Watch. Before the first it counts as
+// applied, for nothing is in memory, unless a Join has been answered already. So
+// it does after one whose cache is closed. Else it is applied by the next Watch's
+// first word, and who waits for it waits for that.
 func (c *Coordinator) tellLocked(t told) {
 	if !c.watching {
-		c.appliedHereLocked(t)
+		if c.early || c.broke {
+			c.ackLocked(t.from, t.inv.Revision)
+		} else {
+			c.appliedHereLocked(t)
+		}
 		return
 	}
 	if len(c.queue) == maxQueue {
@@ -112,12 +118,12 @@ func (c *Coordinator) Watch(ctx context.Context, apply func(corral.Invalidation)
 	if missed {
 		c.heard++
 	}
-	c.begun = true
+	c.begun, c.early, c.broke = true, false, false
 	c.queue = nil
 	c.tellLocked(told{inv: corral.Invalidation{Revision: c.heard, Missed: missed}})
 	c.missed = c.heard
 	c.mu.Unlock()
-	defer c.unwatch()
+	defer c.unwatch(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,15 +156,20 @@ func (c *Coordinator) next() (t told, ok bool) {
 	return t, true
 }
 
-// unwatch lets those go who wait for what nobody here will apply.
-func (c *Coordinator) unwatch() {
+// unwatch ends a Watch. If the cache is closed, nobody here has anything in memory
+// any more, and those who wait for it to be told are let go. If the callback has
+// panicked, they are not.
+func (c *Coordinator) unwatch(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watching = false
-	for _, t := range c.queue {
-		c.appliedHereLocked(t)
-	}
+	c.broke = ctx.Err() == nil && c.ctx.Err() == nil
+	queue := c.queue
 	c.queue = nil
-	c.applied = c.heard
-	c.appliedLocked(c.me, c.applied)
+	for _, t := range queue {
+		c.tellLocked(t)
+	}
+	if !c.broke {
+		c.appliedHereLocked(told{inv: corral.Invalidation{Revision: c.heard}})
+	}
 }
