@@ -158,6 +158,19 @@ func TestWhoSeesNoMarkerAnyMoreSeesWhatItCameTo(t *testing.T) {
 	})
 }
 
+func TestWhoAsksWhileAValueIsPutWaitsForIt(t *testing.T) {
+	slow := &slowly{KV: &Memory{}}
+	in(t, slow, 2, func(t *testing.T, all []*Coordinator) {
+		held := leased(t, all[0], anyKey)
+		slow.put.Store("delay", 120*time.Millisecond)
+		filled := make(chan error)
+		go func() { filled <- held.Fill(t.Context(), record("v")) }()
+		synctest.Wait()
+		(<-ask(all[1], anyKey)).wantValue(t, "v", 150*time.Millisecond)
+		must(t, <-filled)
+	})
+}
+
 func TestTheKVHasLetGoBeforeThisProcessHears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kv := &Memory{}
