@@ -20,6 +20,10 @@
 //     one too, so that no web page reaches it through a name of its own.
 //   - As a node of a cluster it is ready only while it has a lease; /cluster/status,
 //     /cluster/table and the others below /cluster/ are for who may act.
+//   - With a store, or a Redis that decides who fetches, it goes on without a Redis
+//     that is away, and says so below the 200 of /readyz; a directory that cannot
+//     be opened keeps it from starting. /store/stat and the others below /store/
+//     are for who may act.
 //   - Reload puts a whole Config in force or nothing of it. Some settings are
 //     frozen at the start; a change of one is refused.
 //   - The access log is written by one goroutine. Lines that it cannot keep up
@@ -29,7 +33,8 @@
 //
 // Stopping: /readyz answers 503 from the first moment on; requests are accepted
 // for shutdown-delay; then the front listeners close and what runs may finish
-// within shutdown-timeout; then the handler, with it the node of a cluster, the
-// access log and last the admin listener end. Connections that were upgraded to another protocol are the
-// handler's, which is not waited for beyond its own Shutdown.
+// within shutdown-timeout; then the handler, with it its cache, then its store and
+// then the node of a cluster, the access log and last the admin listener end.
+// Connections that were upgraded to another protocol are the handler's, which is
+// not waited for beyond its own Shutdown.
 package server

@@ -93,6 +93,14 @@ const (
 	codeStorePending    = "store-pending"
 )
 
+// elsewhere says what holds beyond this process while a purge is pending.
+func (s *Server) elsewhere() string {
+	if s.lock != nil {
+		return "; other processes hear of it when the coordinator's Redis has been told, and those that reach it may give it until then"
+	}
+	return ", nor does a node of its cluster; the store may still have it, and is not read before it has been told"
+}
+
 // purgeFailed answers and logs what a purge came to.
 func (s *Server) purgeFailed(w http.ResponseWriter, what any, err error) {
 	pending := func(code string, err error) {
@@ -103,10 +111,9 @@ func (s *Server) purgeFailed(w http.ResponseWriter, what any, err error) {
 	case errors.Is(err, httpcache.ErrPurge):
 		refuse(w, http.StatusBadRequest, err)
 	case errors.Is(err, corral.ErrStorePending):
-		s.log.Error("purged, but for the store", "what", what, "error", err,
-			"effect", "no process gives what it concerns; the store may still have it, and is not read before it has been told",
-			"remedy", "see why the store does not answer (corral store stat), and repeat the purge before this process ends: it forgets to tell the store then")
-		pending(codeStorePending, fmt.Errorf("%w: no process gives what it concerns, and the store, which may still have it, is not read before it has been told: repeat it when the store answers", err))
+		s.log.Error("purged, but for the store", "what", what, "error", err, "effect", "this process gives nothing that it concerns"+s.elsewhere(),
+			"remedy", "see why it does not answer (corral store stat, /readyz), and repeat the purge before this process ends: it forgets to tell then")
+		pending(codeStorePending, fmt.Errorf("%w: this process gives nothing that it concerns%s: repeat it when that answers", err, s.elsewhere()))
 	case errors.Is(err, corral.ErrNotAcknowledged):
 		s.log.Error("perhaps not purged", "what", what, "error", err,
 			"effect", "processes that share the cache may still give what it concerns, until the purge is repeated",

@@ -23,6 +23,11 @@ const (
 // ofStore is for what only a server with a store can answer.
 func (s *Server) ofStore(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if s.lock != nil {
+			config := s.config.Load()
+			refuse(w, http.StatusNotFound, fmt.Errorf("this process has no store: with the coordinator redis answers are in its Redis, under %sk: and the key; look there, as redis-cli --scan --pattern '%sk:*'", config.Redis.Prefix, config.Redis.Prefix))
+			return
+		}
 		if s.store == nil {
 			refuse(w, http.StatusNotFound, errors.New("this process has no store: set store.dir or store.redis.url"))
 			return

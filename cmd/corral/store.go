@@ -42,6 +42,7 @@ type storeSource struct {
 // A looker is a store that can be looked into, near or far.
 type looker interface {
 	stat(ctx context.Context) (server.StoreStatus, error)
+	counting() bool // of a process that serves
 	list(ctx context.Context, prefix string, limit int64, yield func(server.StoreLine) error) error
 	get(ctx context.Context, key string) (*server.StoreValue, io.ReadCloser, error) // nil: nothing is there
 	remove(ctx context.Context, keys []string) (done string, err error)
@@ -100,6 +101,9 @@ func (s *storeSource) openRedis(log *slog.Logger) (looker, error) {
 
 // A localStore is one that this process has opened.
 type localStore struct{ server.Store }
+
+// counting: its counts are of this look alone, and say nothing.
+func (localStore) counting() bool { return false }
 
 func (l localStore) close() error { return l.Close() }
 

@@ -18,6 +18,8 @@ type remoteStore struct{ *adminClient }
 
 func (r remoteStore) close() error { return nil }
 
+func (r remoteStore) counting() bool { return true }
+
 func (r remoteStore) failed(path string, err error) error {
 	return fmt.Errorf("corral: ask %s%s: %w: --admin says where a running serve listens; --dir or --redis.url opens a store itself", r.Admin, path, err)
 }

@@ -27,7 +27,7 @@ func (c *storeStat) Run(s *session) error {
 			if c.JSON {
 				err = cmp.Or(err, printJSON(s.out, status))
 			} else {
-				printStore(s.out, status)
+				printStore(s.out, status, store.counting())
 			}
 		}
 		if err == nil && status.Broken != "" {
@@ -37,16 +37,21 @@ func (c *storeStat) Run(s *session) error {
 	})
 }
 
-func printStore(to io.Writer, s server.StoreStatus) {
-	bound := "no limit of its own"
+// printStore prints what a store is, and, where that means anything, its counts.
+func printStore(to io.Writer, s server.StoreStatus, counts bool) {
+	bound := ""
 	if s.MaxBytes > 0 {
-		bound = fmt.Sprintf("of %s", size(s.MaxBytes))
+		bound = " of " + size(s.MaxBytes)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "store\t%s\n", s.Kind)
 	fmt.Fprintf(table, "values\t%s\n", number(s.Entries))
-	fmt.Fprintf(table, "bytes\t%s, %s\n", size(s.Bytes), bound)
+	fmt.Fprintf(table, "bytes\t%s%s\n", size(s.Bytes), bound)
 	fmt.Fprintf(table, "revision\t%d%s\n", s.Revision, in(" of ", s.Sequence))
+	if !counts {
+		table.Flush()
+		return
+	}
 	fmt.Fprintf(table, "asked\t%d, found %d\n", s.Gets, s.Hits)
 	fmt.Fprintf(table, "written\t%d, refused %d\n", s.Puts, s.Refused)
 	fmt.Fprintf(table, "purges\t%d, %d not told yet\n", s.Deletes, s.Pending)
