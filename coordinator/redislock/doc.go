@@ -56,6 +56,9 @@
 //     before it, for the rest of one lease.
 //   - A body is sent whole when it has ended, not while it arrives, and what is
 //     over Config.MaxValueBytes is computed by each process for itself.
+//   - What nobody asks for leaves Redis after 30 days at most. A policy of
+//     eviction that takes any key (allkeys-*) may take the state of invalidations,
+//     too: then everything from before is refused. Use volatile-lru.
 //   - Wall clocks of processes are never compared, nor is the server's with
 //     them. The server's clock places leases and expiry; set back, it makes both
 //     longer.

@@ -298,3 +298,71 @@ func TestAStaleValueIsGivenWithinItsWindowAndLentBeyond(t *testing.T) {
 		t.Fatalf("what is lent to be validated is %+v", granted.Record)
 	}
 }
+
+func TestWhoAsksAfterAnInvalidationByPrefixDoesNotWaitForWhatWasBegunBefore(t *testing.T) {
+	t.Parallel()
+	_, a, b := pair(t)
+	old := leaseOf(t, a, "a")
+	if err := a.Invalidate(t.Context(), corral.Target{Prefixes: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, joining(t, b, requestAt(b.newest())), corral.AnswerLease)
+	if err := old.Fill(t.Context(), value("old")); err != nil { // for those who waited before
+		t.Fatal(err)
+	}
+}
+
+func TestALetterThatComesBeforeTheAnswerIsNotLost(t *testing.T) {
+	c := &Coordinator{asking: map[*waiter]struct{}{}, parked: map[string]map[*waiter]struct{}{}}
+	w := &waiter{c: c, mail: make(chan letter, 1)}
+	c.asking[w] = struct{}{}
+	c.deliver(letter{kind: letterAgain, token: "another"})
+	c.deliver(letter{kind: letterPass, token: "t"})
+	w.park(&reply{token: "t", fence: 1})
+	select {
+	case l := <-w.mail:
+		if l.kind != letterPass {
+			t.Fatalf("got a letter of kind %q", l.kind)
+		}
+	default:
+		t.Fatal("it is lost")
+	}
+}
+
+func TestALeaseThatIsGrantedToOneWhoHasLeftGoesOn(t *testing.T) {
+	t.Parallel()
+	_, a, b := pair(t)
+	for i := range 20 {
+		key := strconv.Itoa(i)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if answer, err := a.Join(ctx, request(key)); err == nil {
+			answer.Lease.Abandon(t.Context()) // it was faster
+		}
+		began := time.Now()
+		lease := leaseOf(t, b, key)
+		if took := time.Since(began); took > minLease/2 {
+			t.Fatalf("the key was nobody's for %v", took)
+		}
+		if err := lease.Fill(t.Context(), value("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNothingStaysInRedisForLongerThanThirtyDays(t *testing.T) {
+	t.Parallel()
+	server, a, _ := pair(t)
+	v := value("v")
+	v.TTL, v.StaleFor = corral.Forever, corral.Forever
+	if err := leaseOf(t, a, "a").Fill(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	text, err := server.Do(t.Context(), "TTL", "corral:k:a")
+	if left, _ := strconv.Atoi(text); err != nil || left > 30*24*3600 || left < 30*24*3600-100 {
+		t.Fatalf("TTL gave %q, %v; want 30 days", text, err)
+	}
+	if got := wants(t, joining(t, a, request("a")), corral.AnswerValue).Record; got.TTL != corral.Forever {
+		t.Fatalf("got a TTL of %v", got.TTL)
+	}
+}

@@ -35,10 +35,12 @@ local function write(fields)
 end
 
 -- expire lets the hash live as long as the longest of what is in it: a lease
--- twice, for whoever is late.
+-- twice, for whoever is late; a value for 30 days at most, also where it could be
+-- validated for ever.
+local longest = 2592000000 -- ms
 local function expire(lease)
   local till = math.max(num(S.kept), num(S.pause), S.token ~= '' and num(S.deadline) + lease or now + lease)
-  redis.call('PEXPIRE', K, int(math.ceil((till - now) / 1000)))
+  redis.call('PEXPIRE', K, int(math.min(math.ceil((till - now) / 1000), longest)))
 end
 
 -- tell sends a letter to each process that waits, once.
