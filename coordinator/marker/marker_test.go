@@ -303,7 +303,7 @@ func TestAStoreThatLagsLetsMoreCompute(t *testing.T) {
 		first := leased(t, all[0], anyKey)
 		time.Sleep(time.Second - 1)
 		leased(t, all[1], anyKey) // it does not see the first one's marker yet
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		waits := ask(all[2], anyKey) // it does
 		must(t, first.Fill(t.Context(), record("v")))
 		(<-waits).wantValue(t, "v", time.Second)
