@@ -86,6 +86,11 @@ func (d *directory) begin() error {
 			return fmt.Errorf("disk: make a directory for bodies: %w", err)
 		}
 	}
+	for _, dir := range []string{d.in(bodiesDir), d.fs.PathDir(d.path)} {
+		if err := syncDir(d.fs, dir); err != nil {
+			return fmt.Errorf("disk: sync %q: %w", dir, err)
+		}
+	}
 	return replaceFile(d.fs, d.path, formatFile, []byte(format))
 }
 

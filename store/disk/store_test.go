@@ -401,3 +401,29 @@ func TestManyGoroutinesAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// More prefixes than are told apart: what is under each is gone all the same,
+// also after a restart.
+func TestMorePrefixesThanAreRememberedAreNotForgotten(t *testing.T) {
+	plainly(t)
+	s := opened(t, options(t.TempDir()))
+	const prefixes = maxPrefixes + 200
+	for i := range prefixes {
+		put(t, s, fmt.Sprintf("p%04d/a", i), record("v", 1))
+	}
+	put(t, s, "other", record("stays", 1))
+	target := corral.Target{}
+	for i := range prefixes {
+		if target.Prefixes = append(target.Prefixes, fmt.Sprintf("p%04d/", i)); len(target.Prefixes) == 100 || i == prefixes-1 {
+			invalidate(t, s, corral.Invalidation{Revision: 2, Target: target})
+			target.Prefixes = nil
+		}
+	}
+	for range 2 {
+		for i := range prefixes {
+			want(t, s, fmt.Sprintf("p%04d/a", i), "")
+		}
+		want(t, s, "other", "stays")
+		s = reopened(t, s)
+	}
+}
