@@ -650,3 +650,34 @@ func (s slowStore) Delete(ctx context.Context, invalidation corral.Invalidation)
 	}
 	return s.Store.Delete(ctx, invalidation)
 }
+
+// A deafStore writes whatever has become of the call.
+type deafStore struct {
+	*corraltest.Store
+	put time.Duration
+}
+
+func (s deafStore) Put(ctx context.Context, key string, record *corral.Record) error {
+	time.Sleep(s.put)
+	return s.Store.Put(context.WithoutCancel(ctx), key, record)
+}
+
+// T3.
+func TestWhatIsWrittenAfterItsTimeAndItsInvalidationIsTakenOutAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &corraltest.Store{}
+		c := opened(t, corraltest.Value("old"), corral.Options[string]{
+			TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now, Store: deafStore{store, time.Minute}, LoadTimeout: time.Second,
+		})
+		getFrom(c, t.Context(), "a").want(t, "old", corral.Loaded, 0)
+		time.Sleep(2 * time.Second) // nobody waits for the write any more
+		if err := c.Invalidate(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r := store.Look("a"); r != nil {
+			t.Fatalf("the store has a record of revision %d, from before an invalidation that was acknowledged", r.Revision)
+		}
+	})
+}

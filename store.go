@@ -179,11 +179,16 @@ func (c *Cache[V]) keepInStore(key string, r *record[V]) error {
 		record.Body = reader
 		record.BodySize, _ = reader.Len()
 	}
-	if err := c.callStore(ctx, &c.n.storePuts, func(ctx context.Context) error { return c.o.Store.Put(ctx, key, record) }); err != nil {
+	err = c.callStore(ctx, &c.n.storePuts, func(ctx context.Context) error {
+		err := c.o.Store.Put(ctx, key, record)
+		// Also of one that comes after its time, or says that it failed.
+		if !c.rules.untouchedElsewhere(key, r.slots(), r.revision, forever) {
+			c.deleteBehind(c.goneNow(key))
+		}
+		return err
+	})
+	if err != nil {
 		return c.storeFailed(key, err)
-	}
-	if !c.rules.untouchedElsewhere(key, r.slots(), r.revision, forever) {
-		c.deleteBehind(c.goneNow(key))
 	}
 	return nil
 }
