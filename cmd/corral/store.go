@@ -52,7 +52,7 @@ type looker interface {
 
 // open finds the store that is meant.
 func (s *storeSource) open(session *session) (looker, error) {
-	log := slog.New(slog.NewTextHandler(session.errs, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := slog.New(slog.NewTextHandler(session.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	switch {
 	case s.Dir != "" && s.RedisURL != "":
 		return nil, errors.New("corral: --dir and --redis.url are both set: there is one store to look into; leave one out")
@@ -152,6 +152,9 @@ func (l localStore) remove(ctx context.Context, keys []string) (string, error) {
 }
 
 func (l localStore) verify(ctx context.Context, yield func(server.StoreLine) error) error {
+	if stat, err := l.Stat(ctx); err == nil && stat.Corrupt > 0 { // before anything was read
+		return errors.New("corral: what was there could not be read, and the store has begun empty")
+	}
 	return server.VerifyStore(ctx, l.Store, yield)
 }
 
