@@ -176,7 +176,10 @@ func (s *Store) pay(e *engine) error {
 		s.owed = s.owed[1:]
 	}
 	s.owed = nil
-	return s.trust.begin(e.told)
+	e.telling.Lock()
+	told := e.told
+	e.telling.Unlock()
+	return s.trust.begin(told)
 }
 
 // owes reports whether there is something to pay.

@@ -28,6 +28,12 @@ type deletion struct {
 // raise the generations only where a process counts on from there: with a
 // Coordinator, that would be a change to be heard of by everybody, for nothing.
 func (s *Store) deletions(inv corral.Invalidation) (list []deletion) {
+	if inv.Forget {
+		for _, key := range inv.Keys {
+			list = append(list, deletion{script: forget, key: s.values + key})
+		}
+		return list
+	}
 	concerned := concerns(inv)
 	if concerned || s.sequence == "" && !s.gens.reached(inv.Revision) {
 		list = append(list, deletion{raise, s.gens.key, s.gens.args(inv), !concerned})
@@ -55,9 +61,6 @@ func (s *Store) removal(revision uint64) []string {
 }
 
 func (s *Store) delete(ctx context.Context, inv corral.Invalidation) error {
-	if inv.Forget {
-		return s.forget(ctx, inv.Keys)
-	}
 	for some := range slices.Chunk(s.deletions(inv), atOnce) {
 		answers, err := s.runAll(ctx, some)
 		if err != nil {
@@ -65,22 +68,6 @@ func (s *Store) delete(ctx context.Context, inv corral.Invalidation) error {
 		}
 		for i, answer := range answers {
 			if err := s.deleted(ctx, some[i], answer); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// forget takes keys out and leaves nothing.
-func (s *Store) forget(ctx context.Context, keys []string) error {
-	for some := range slices.Chunk(keys, atOnce) {
-		commands := make(rueidis.Commands, len(some))
-		for i, key := range some {
-			commands[i] = s.client.B().Unlink().Key(s.values + key).Build()
-		}
-		for _, answer := range s.client.DoMulti(ctx, commands...) {
-			if err := answer.Error(); err != nil {
 				return err
 			}
 		}
@@ -119,8 +106,9 @@ func (s *Store) deleted(ctx context.Context, d deletion, answer rueidis.RedisRes
 	}
 	if unreadable(err) {
 		if err = s.broken(ctx, d.key, err); err == nil {
-			answer = d.script.exec.Exec(ctx, s.client, []string{d.key}, d.args)
-			err = answer.Error()
+			if answer, err = s.runAgain(ctx, d); err == nil {
+				err = answer.Error()
+			}
 		}
 	}
 	if err != nil || d.key != s.gens.key {
@@ -132,6 +120,14 @@ func (s *Store) deleted(ctx context.Context, d deletion, answer rueidis.RedisRes
 	}
 	_, err = s.gens.raised(fields)
 	return err
+}
+
+// runAgain runs one script as runAll does.
+func (s *Store) runAgain(ctx context.Context, d deletion) (rueidis.RedisResult, error) {
+	if s.o.WaitReplicas > 0 {
+		return s.runReplicated(ctx, d)
+	}
+	return d.script.exec.Exec(ctx, s.client, []string{d.key}, d.args), nil
 }
 
 // runReplicated runs a script and waits until Options.WaitReplicas replicas have

@@ -51,6 +51,13 @@ if type(set) == 'table' and set.err then redis.call('UNLINK', KEYS[1]) end
 return 1
 `)
 
+// forget takes away what is under KEYS[1], but no tombstone: what was put before
+// that one, and comes late, is to be refused all the same.
+var forget = newScript(newer + `
+if head(KEYS[1]) == 'x' then return 0 end
+return redis.call('UNLINK', KEYS[1])
+`)
+
 // raise makes the generations KEYS[1] if they are not there, of the identity
 // ARGV[1], keeps them for about ARGV[2] milliseconds (3/4 of it at least), and raises them to the
 // revision ARGV[3]: everything if ARGV[4] is 1, as many prefixes as ARGV[5]
