@@ -44,7 +44,6 @@ type waiter struct {
 	behind string      // the token of the lease that it waits for
 	early  []letter    // what came while its question was under way
 	mail   chan letter // one letter about that lease
-	ring   bool        // it waits, in the end, for itself
 }
 
 // Join asks Redis for the value or for the right to compute it.

@@ -7,19 +7,19 @@ import (
 )
 
 var (
-	t0   = time.Unix(0, 0)
-	away = errors.New("away")
+	t0      = time.Unix(0, 0)
+	errAway = errors.New("away")
 )
 
 func TestABreakerOpensAtItsLimitOfFailuresInARow(t *testing.T) {
 	b := Breaker{Limit: 3}
 	for i, want := range []bool{false, false, true} {
-		if got := b.Count(t0, away); got != want {
+		if got := b.Count(t0, errAway); got != want {
 			t.Fatalf("failure %d: opened %v", i+1, got)
 		}
 	}
 	probe, err := b.Allow(t0.Add(time.Second - 1))
-	if !errors.Is(err, ErrOpen) || !errors.Is(err, away) {
+	if !errors.Is(err, ErrOpen) || !errors.Is(err, errAway) {
 		t.Fatalf("Allow: %v", err)
 	}
 	if !probe {
@@ -46,7 +46,7 @@ func TestABreakerOpensWhenMoreFailsThanSucceeds(t *testing.T) {
 			for _, c := range row.outcomes {
 				var outage error
 				if c == '-' {
-					outage = away
+					outage = errAway
 				}
 				opened = b.Count(t0, outage) || opened
 			}
@@ -60,7 +60,7 @@ func TestABreakerOpensWhenMoreFailsThanSucceeds(t *testing.T) {
 func TestOneProbeAtATimeIsAskedForAfterAPauseThatDoubles(t *testing.T) {
 	b := Breaker{Limit: 1, Pause: time.Second}
 	now := t0
-	b.Count(now, away)
+	b.Count(now, errAway)
 	for _, pause := range []time.Duration{1, 2, 4, 5, 5} {
 		pause *= time.Second
 		if probe, _ := b.Allow(now.Add(pause - 1)); probe {
@@ -73,7 +73,7 @@ func TestOneProbeAtATimeIsAskedForAfterAPauseThatDoubles(t *testing.T) {
 		if probe, _ := b.Allow(now.Add(time.Hour)); probe {
 			t.Fatal("a second probe at the same time") // B1
 		}
-		if b.Probed(now, away) {
+		if b.Probed(now, errAway) {
 			t.Fatal("a failed probe closed it")
 		}
 	}
@@ -81,7 +81,7 @@ func TestOneProbeAtATimeIsAskedForAfterAPauseThatDoubles(t *testing.T) {
 
 func TestOnlyAProbeClosesABreaker(t *testing.T) {
 	b := Breaker{Limit: 1}
-	b.Count(t0, away)
+	b.Count(t0, errAway)
 	b.Count(t0, nil) // B2: it began before
 	if _, err := b.Allow(t0); err == nil {
 		t.Fatal("a call of before closed it")
@@ -93,7 +93,7 @@ func TestOnlyAProbeClosesABreaker(t *testing.T) {
 	if _, err := b.Allow(t0.Add(DefaultPause)); err != nil {
 		t.Fatal(err)
 	}
-	if b.Count(t0, away) != true {
+	if b.Count(t0, errAway) != true {
 		t.Fatal("it does not open again at its limit of 1")
 	}
 }

@@ -83,7 +83,7 @@ func Explain(err error) error {
 	if answer := (*rueidis.RedisError)(nil); errors.As(err, &answer) {
 		return ofServer(err, answer.Error())
 	}
-	is, remedy := ofNetwork(err)
+	remedy, is := ofNetwork(err)
 	if is == nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func ofServer(err error, text string) error {
 	return explained{ErrRefused, "", err}
 }
 
-func ofNetwork(err error) (is error, remedy string) {
+func ofNetwork(err error) (remedy string, is error) {
 	var (
 		dns     *net.DNSError
 		unknown x509.UnknownAuthorityError
@@ -110,32 +110,32 @@ func ofNetwork(err error) (is error, remedy string) {
 	)
 	switch {
 	case errors.Is(err, rueidis.ErrNoCache) && strings.HasPrefix(err.Error(), "NOPERM"):
-		return ErrForbidden, "give the user CLIENT TRACKING (ACL SETUSER), or switch client-side caching off"
+		return "give the user CLIENT TRACKING (ACL SETUSER), or switch client-side caching off", ErrForbidden
 	case errors.Is(err, rueidis.ErrNoCache):
-		return ErrTooOld, "it has no RESP3 or no CLIENT TRACKING: Redis 6.0 is the oldest that will do; for a proxy without them switch client-side caching off"
+		return "it has no RESP3 or no CLIENT TRACKING: Redis 6.0 is the oldest that will do; for a proxy without them switch client-side caching off", ErrTooOld
 	case errors.Is(err, rueidis.ErrClosing):
-		return nil, ""
+		return "", nil
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &verify), errors.As(err, &alert):
-		return ErrTLS, "check TLS: the authorities, the server's name, the client's certificate"
+		return "check TLS: the authorities, the server's name, the client's certificate", ErrTLS
 	case errors.As(err, &record):
-		return ErrTLS, "the server speaks no TLS there: write redis:// for rediss://, or use its TLS port"
+		return "the server speaks no TLS there: write redis:// for rediss://, or use its TLS port", ErrTLS
 	case errors.As(err, &dns):
-		return ErrUnreachable, "the name does not resolve: check the address"
+		return "the name does not resolve: check the address", ErrUnreachable
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return ErrUnreachable, "nothing listens there: check that it runs, and the address"
+		return "nothing listens there: check that it runs, and the address", ErrUnreachable
 	case errors.Is(err, context.Canceled):
-		return nil, ""
+		return "", nil
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
-		return ErrTimeout, "it hangs, is overloaded, has no TLS while it is asked for, or the network drops packets"
+		return "it hangs, is overloaded, has no TLS while it is asked for, or the network drops packets", ErrTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
-		return ErrUnreachable, "the connection ended: it is made again; if that repeats, the port may want TLS"
+		return "the connection ended: it is made again; if that repeats, the port may want TLS", ErrUnreachable
 	case errors.Is(err, rueidis.ErrNoSlot):
-		return ErrClusterDown, "look at CLUSTER NODES: a slot has no master"
+		return "look at CLUSTER NODES: a slot has no master", ErrClusterDown
 	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
-		return ErrUnreachable, "check the address and the network"
+		return "check the address and the network", ErrUnreachable
 	}
-	return nil, ""
+	return "", nil
 }
 
 func isTimeout(err error) bool {

@@ -13,7 +13,6 @@ import (
 
 var (
 	idA  = strings.Repeat("a", idSize)
-	idB  = strings.Repeat("b", idSize)
 	full = corral.Record{
 		Value: []byte("value"), Body: io.NopCloser(nil), BodySize: 4, Revision: 1 << 63, TTL: time.Hour,
 		Tags: []string{"x"}, Validator: "e",
