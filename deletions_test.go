@@ -171,6 +171,24 @@ func TestOneCallOfTheStoreHasABoundedNumberOfTargets(t *testing.T) {
 	})
 }
 
+func TestShutdownWaitsUntilTheStoreHasBeenTold(t *testing.T) {
+	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {
+		start := time.Now()
+		r.deliver(corral.Invalidation{Revision: 5, Target: corral.Target{Keys: []string{"a"}}})
+		synctest.Wait()
+		if err := r.Shutdown(t.Context()); err != nil || time.Since(start) != time.Second {
+			t.Fatalf("Shutdown gave %v after %v, want nil after 1s, when the store has deleted", err, time.Since(start))
+		}
+	})
+	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Store = isDown(r.store) }, func(t *testing.T, r *rig) {
+		start := time.Now()
+		r.Invalidate(t.Context(), "a")
+		if err := r.Shutdown(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Fatalf("Shutdown gave %v after %v, want nil at once: the store is away", err, time.Since(start))
+		}
+	})
+}
+
 // What is to be forgotten keeps no company: the store remembers the others.
 func TestWhatIsToBeForgottenIsACallOfItsOwn(t *testing.T) {
 	withPorts(t, onSlowStore(time.Second), func(t *testing.T, r *rig) {

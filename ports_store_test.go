@@ -539,6 +539,38 @@ func TestABodyThatIsTooOldIsOfUseAllTheSame(t *testing.T) {
 	}
 }
 
+func TestABodyThatComesTooLateTakesNoMemory(t *testing.T) {
+	withPorts(t, func(r *rig, o *corral.Options[string]) { o.Store = slowStore{Store: r.store, get: time.Second / 2} }, func(t *testing.T, r *rig) {
+		record := text("old")
+		record.TTL, record.StaleOnError = -time.Second, time.Hour
+		record.Body, record.BodySize = io.NopCloser(strings.NewReader("body")), 4
+		r.keep("a", record)
+		asked := r.goGet("a")
+		synctest.Wait()
+		if err := r.Set(t.Context(), "a", corral.Item[string]{Value: "set"}); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		time.Sleep(time.Minute)
+		if n := r.Stats().BytesInFlight; n != 0 {
+			t.Fatalf("%d bytes are in flight once all has landed", n)
+		}
+	})
+}
+
+func TestWhatIsExpiredIsNotFreshAgainFromTheStore(t *testing.T) {
+	withPorts(t, withStore, func(t *testing.T, r *rig) {
+		r.get("a").want(t, "a#1", corral.Loaded, loadTime)
+		synctest.Wait()
+		if err := r.Expire(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if r.store.Look("a") != nil {
+			t.Fatal("the store has as fresh what was expired")
+		}
+	})
+}
+
 func TestWhatMayBeOutdatedIsValidatedWithItsBody(t *testing.T) {
 	withPorts(t, withBoth, func(t *testing.T, r *rig) {
 		r.load = func(_ context.Context, _ string, prev *corral.Item[string]) (corral.Item[string], error) {

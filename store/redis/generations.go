@@ -73,11 +73,22 @@ const (
 // look reads the generations as they are. A tracked read goes in a transaction,
 // which a full Redis refuses.
 func (g *generations) look(ctx context.Context) (view, error) {
-	five := []string{"i", "m", "a", "q", "w"}
 	fields, err := g.client.DoCache(ctx, g.client.B().Hmget().Key(g.key).Field(five...).Cache(), trackedFor).ToArray()
 	if errors.Is(redisconn.Explain(err), redisconn.ErrFull) {
-		fields, err = g.client.Do(ctx, g.client.B().Hmget().Key(g.key).Field(five...).Build()).ToArray()
+		return g.lookNow(ctx)
 	}
+	if err != nil {
+		return view{}, err
+	}
+	return g.take(fields)
+}
+
+// five are the fields of a view.
+var five = []string{"i", "m", "a", "q", "w"}
+
+// lookNow reads the generations from Redis itself.
+func (g *generations) lookNow(ctx context.Context) (view, error) {
+	fields, err := g.client.Do(ctx, g.client.B().Hmget().Key(g.key).Field(five...).Build()).ToArray()
 	if err != nil {
 		return view{}, err
 	}
@@ -139,8 +150,15 @@ func (g *generations) forget() {
 	g.enterLocked("")
 }
 
-// count reports whether an object counts under a view (G1–G4).
-func (g *generations) count(ctx context.Context, v view, key string, o object) (bool, error) {
+// count reports whether an object counts under a view (G1–G4). One that is newer
+// than the view, as far as can be told, is judged by Redis itself: what it has
+// just been given may be here before the word of it.
+func (g *generations) count(ctx context.Context, v view, key string, o object) (counts bool, err error) {
+	if o.id != v.id || o.revision > v.m {
+		if v, err = g.lookNow(ctx); err != nil {
+			return false, err
+		}
+	}
 	if v.id == "" || o.id != v.id {
 		return false, nil // G1
 	}
