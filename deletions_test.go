@@ -307,11 +307,14 @@ func TestWhatWasMissedEndsWhatIsInMemoryAndLeavesTheStoreForValidation(t *testin
 	})
 }
 
-type slowDumb struct{ *dumb }
+type slowDumb struct {
+	*dumb
+	begun chan struct{} // a deletion has
+}
 
 func (s slowDumb) Delete(ctx context.Context, inv corral.Invalidation) error {
-	time.Sleep(time.Second)
-	return s.dumb.Delete(ctx, inv)
+	close(s.begun)
+	return errors.Join(sleepIn(ctx, time.Second), s.dumb.Delete(ctx, inv))
 }
 
 // X3. What was invalidated before the store was met has a revision below
@@ -324,14 +327,13 @@ func TestNothingIsReadFromAStoreBeforeItHasBeenToldEverything(t *testing.T) {
 			record.Revision = 41
 			store.Store.Put(t.Context(), key, &record)
 		}
-		c := opened(t, corraltest.Value("loaded"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now, Store: slowDumb{store}})
+		begun := make(chan struct{})
+		c := opened(t, corraltest.Value("loaded"), corral.Options[string]{TTL: time.Hour, MaxBytes: 1 << 20, Codec: corraltest.Text(), Now: time.Now, Store: slowDumb{store, begun}})
 		if err := c.Invalidate(t.Context(), "b"); !errors.Is(err, corral.ErrStorePending) {
 			t.Fatalf("Invalidate gave %v, want %v", err, corral.ErrStorePending)
 		}
 		store.down.Store(false)
-		for c.Stats().StorePending != 1 { // it has been met, and is being told
-			time.Sleep(10 * time.Millisecond)
-		}
+		<-begun // it has been met, and is being told
 		getFrom(c, t.Context(), "b").want(t, "loaded", corral.Loaded, 0)
 	})
 }
