@@ -18,8 +18,9 @@ var errVoid = errors.New("cluster: the lease was void: its outcome is kept by no
 var errEnded = errors.New("cluster: the lease has been ended before")
 
 // outcomeGrace is for how long the body of an outcome stays announced once those
-// who waited have been told of it: they fetch it over another connection.
-const outcomeGrace = 250 * time.Millisecond
+// who waited have been told of it: they fetch it over another connection, and one
+// that is short of processor time for a moment is not to have it computed again.
+const outcomeGrace = time.Second
 
 // neglect is for how long the cache may leave a lease alone: then it goes on to
 // another. The core extends leases as long as the process lives; this is for a
