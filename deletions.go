@@ -80,6 +80,7 @@ func (d *deletions) addLocked(next deletion) {
 		d.queue[last].merge(&next)
 		return
 	}
+	next.Keys, next.Prefixes, next.Tags = slices.Clip(next.Keys), slices.Clip(next.Prefixes), slices.Clip(next.Tags) // its caller's
 	d.queue = append(d.queue, next)
 }
 
@@ -116,9 +117,9 @@ func (d *deletion) mergeable(next *deletion) bool {
 // merge adds the next. As of the higher revision, either's, more may go than each
 // concerns.
 func (d *deletion) merge(next *deletion) {
-	d.Keys = append(slices.Clip(d.Keys), next.Keys...)
-	d.Prefixes = append(slices.Clip(d.Prefixes), next.Prefixes...)
-	d.Tags = append(slices.Clip(d.Tags), next.Tags...)
+	d.Keys = append(d.Keys, next.Keys...)
+	d.Prefixes = append(d.Prefixes, next.Prefixes...)
+	d.Tags = append(d.Tags, next.Tags...)
 	d.All = d.All || next.All
 	d.Revision, d.ticket = max(d.Revision, next.Revision), next.ticket
 }
@@ -127,11 +128,8 @@ func (d *deletion) merge(next *deletion) {
 func (c *Cache[V]) deleteAll() {
 	d := &c.deletions
 	for failures := 0; ; {
-		d.mu.Lock()
-		inv := d.queue[0].Invalidation
-		d.mu.Unlock()
 		ctx, cancel := context.WithTimeout(c.ctx, c.o.LoadTimeout)
-		err := c.tellStore(ctx, inv)
+		err := c.tellStore(ctx)
 		cancel()
 		if err == nil {
 			failures = 0
@@ -148,16 +146,16 @@ func (c *Cache[V]) deleteAll() {
 	}
 }
 
-// tellStore makes one deletion. A store that was away when the cache was made
-// is met first.
-func (c *Cache[V]) tellStore(ctx context.Context, inv Invalidation) error {
+// tellStore makes the first deletion. A store that was away when the cache was
+// made is met before that.
+func (c *Cache[V]) tellStore(ctx context.Context) error {
 	if !c.storeMet.Load() {
 		if err := c.meetStore(ctx); err != nil {
 			return c.storeFailed("", err)
 		}
 		c.deletions.renumber(c.rules.applied.Load(), func() uint64 { return c.rules.apply(Invalidation{}).Revision })
-		return c.tellStore(ctx, c.deletions.first())
 	}
+	inv := c.deletions.first()
 	if inv.empty() {
 		return nil
 	}

@@ -472,11 +472,10 @@ func (e *entry[V]) headerLocked(c *Cache[V], f *flight[V], r *record[V], weight 
 			expected = 1
 		}
 	}
-	r.more.body = &growing{kept: keep, unearned: unearned, arrival: &arrival{
-		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
-		want: tailSize, finish: f.refresh || c.o.FinishAbandoned, idle: func() { f.base.cancel(errAbandoned) },
-		readers: map[*Body]struct{}{}, expected: expected,
-	}}
+	arrival := c.newArrival(weight, tailSize)
+	arrival.finish, arrival.expected = f.refresh || c.o.FinishAbandoned, expected
+	arrival.idle = func() { f.base.cancel(errAbandoned) }
+	r.more.body = &growing{kept: keep, unearned: unearned, arrival: arrival}
 	f.reserved = keep
 	if e.flight == f {
 		e.dropLocked(c, Replaced)

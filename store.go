@@ -108,10 +108,8 @@ func (c *Cache[V]) readIn(f *flight[V], r *record[V], record *Record, weight int
 	defer record.Body.Close()
 	ctx, cancel := context.WithTimeout(f.ctx, c.o.StoreTimeout)
 	defer cancel()
-	body := &growing{kept: true, arrival: &arrival{
-		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
-		want: max(record.BodySize, 0), finish: true, readers: map[*Body]struct{}{},
-	}}
+	body := &growing{kept: true, arrival: c.newArrival(weight, max(record.BodySize, 0))}
+	body.finish = true
 	_, err := io.Copy(bodyWriter{body, ctx}, record.Body)
 	reserved, whole := body.end(err)
 	if !whole {

@@ -31,6 +31,14 @@ func (c *Cache[V]) stream(f *flight[V], item *Item[V], r *record[V], weight int6
 	c.tail(f, item, r, weight)
 }
 
+// newArrival is that of a body beside a value of a weight, by the cache's bounds.
+func (c *Cache[V]) newArrival(weight, want int64) *arrival {
+	return &arrival{
+		ledger: c.table, limit: c.o.MaxBytes, largest: c.o.MaxValueBytes - weight, stall: c.o.TailTimeout,
+		want: want, readers: map[*Body]struct{}{},
+	}
+}
+
 // tail runs an item's Tail and ends the body with what it came to. A tail that
 // panics breaks its body and nothing else.
 func (c *Cache[V]) tail(f *flight[V], item *Item[V], r *record[V], weight int64) {
