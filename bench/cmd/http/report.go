@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/corralcache/corral/bench/internal/rounds"
 )
 
 // A report is all that was measured.
@@ -75,18 +77,6 @@ func (s *section) of(contender string) []sample {
 	return s.Lines[i].Samples
 }
 
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	slices.Sort(values)
-	middle := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[middle]
-	}
-	return (values[middle-1] + values[middle]) / 2
-}
-
 func values(samples []sample, key string) []float64 {
 	var all []float64
 	for _, s := range samples {
@@ -107,7 +97,7 @@ func (s *section) ratio(key, rival string) (float64, bool) {
 	for i, ours := range s.of(corralName) {
 		all = append(all, ours[key]/theirs[i][key])
 	}
-	return median(all), true
+	return rounds.Median(all), true
 }
 
 // worst and least are over all of Corral's rounds.
@@ -134,7 +124,7 @@ func (s *section) must(holds bool, wanted string, args ...any) {
 
 // limit holds Corral's median to a number.
 func (s *section) limit(key string, most float64) {
-	got := median(values(s.of(corralName), key))
+	got := rounds.Median(values(s.of(corralName), key))
 	b := bar{Wanted: fmt.Sprintf("%s at most %.4g", s.head(key), most), Got: fmt.Sprintf("%.4g", got), Met: got <= most}
 	if math.IsNaN(got) {
 		b.Got, b.Unjudged = "not measured", true
@@ -190,7 +180,7 @@ func (s *section) text() string {
 			if len(all) == 0 {
 				return "–"
 			}
-			return fmt.Sprintf(c.format, median(all))
+			return fmt.Sprintf(c.format, rounds.Median(all))
 		})
 	}
 	w.Flush()
